@@ -1,0 +1,1 @@
+"""What we intend: the recipe, its schedule, its cost and its expected loss. No torch, and nothing prints."""

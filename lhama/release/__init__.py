@@ -1,0 +1,1 @@
+"""Record in, publication out: figures, the report page and the model card."""

@@ -1,0 +1,1 @@
+"""Integers in, checkpoints out: optimizer, loop, exact resume."""
