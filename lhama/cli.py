@@ -1,0 +1,291 @@
+"""The command line: it parses, loads the recipe, opens the run and calls the stage. Nothing else happens here.
+
+Every stage is imported inside its verb, so that help is instant and a machine without torch can still plan.
+The verbs and options are frozen by `tests/test_cli.py`: a new hyper-parameter is a recipe key, tried with `--set`.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lhama.plan.problem import Problem
+
+if TYPE_CHECKING:
+    from lhama.plan.recipe import Recipe
+    from lhama.record.run import Run
+
+STAGES = ("corpus", "tokens", "train", "release")
+PREPARATION = {"corpus": (), "tokens": ("corpus",), "train": ("corpus", "tokens")}
+
+app = typer.Typer(
+    name="lhama",
+    help="Train the best small language model of your own language that your budget buys.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A recipe file, the name of a shipped recipe, or the name of a run.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run, or its folder.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one recipe key; may be repeated.")
+]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
+Again = Annotated[
+    list[str] | None,
+    typer.Option("--again", metavar="STAGE", help="Do this stage anew; the old folder is moved aside, never deleted."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+RUNS = Path("runs")
+
+
+def _recipe(what: str, runs: Path, changes: list[str] | None) -> Recipe:
+    """Load a recipe by file, by shipped name, or from the run of that name."""
+    from lhama.plan.recipe import load, shipped
+
+    saved = runs / what / "recipe.toml"
+    if not Path(what).is_file() and what not in shipped() and saved.is_file():
+        return load(saved, changes or ())
+    return load(what, changes or ())
+
+
+def _existing_run(what: str, runs: Path) -> Run:
+    """Open a run for reading, by name or folder."""
+    from lhama.record.run import Run
+
+    for folder in (Path(what), runs / what):
+        if (folder / "recipe.toml").is_file():
+            return Run.read(folder)
+    known = sorted(path.parent.name for path in runs.glob("*/recipe.toml"))
+    remedy = f"runs in {runs}: {', '.join(known)}" if known else f"there is none in {runs} yet; try `lhama run demo`"
+    raise Problem(f"no run named {what!r}", remedy=remedy)
+
+
+def _do_stage(name: str, recipe: Recipe, run: Run) -> None:
+    try:
+        stage = import_module(f"lhama.{name}.stage")
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.startswith("lhama"):
+            raise
+        extra = "corpus" if name == "corpus" else "train"
+        raise Problem(
+            f"the {name} stage needs the library {missing.name!r}", remedy=f"pip install 'lhama[{extra}]'"
+        ) from missing
+    stage.run_stage(recipe, run)
+
+
+def _work(stages: tuple[str, ...], what: str, runs: Path, changes: list[str] | None, again: list[str] | None) -> Run:
+    """Open the run of a recipe and do its stages in order; what is done already is skipped by the run itself."""
+    from lhama.plan.budget import plan as make_plan
+    from lhama.record import console
+    from lhama.record.files import write_json
+    from lhama.record.run import Run
+
+    recipe = _recipe(what, runs, changes)
+    unknown = [stage for stage in again or () if stage not in STAGES]
+    if unknown:
+        raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(STAGES)}")
+    intended = make_plan(recipe)
+    run = Run.open(recipe, runs, again=tuple(again or ()))
+    write_json(run.folder / "plan.json", intended)
+    for stage in stages:
+        console.heading(stage)
+        _do_stage(stage, recipe, run)
+    return run
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The name of the run; NAME.toml is written here.")],
+    text: Annotated[
+        list[Path] | None, typer.Argument(help="Your text: files, folders or globs (jsonl, parquet, csv, txt).")
+    ] = None,
+    language: Annotated[str, typer.Option("--language", help="ISO 639-1 code of the language.")] = "pt",
+    as_json: Json = False,
+) -> None:
+    """Write a commented recipe for your own text."""
+    from lhama.plan.recipe import new_recipe
+    from lhama.record import console
+    from lhama.record.files import write_text
+
+    target = Path(f"{name}.toml")
+    if target.exists():
+        raise Problem(f"{target} exists already", remedy="choose another name, or edit that file")
+    write_text(target, new_recipe(name, language, [str(path) for path in text or ()]))
+    if as_json:
+        console.json_out({"recipe": str(target)})
+        return
+    console.say(f"Wrote [bold]{target}[/bold]. Read it; every key has a sentence above it. Then:")
+    console.say(f"  lhama plan {target}    what it will take")
+    console.say(f"  lhama run {target}     from text to a model")
+
+
+@app.command()
+def plan(recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, as_json: Json = False) -> None:
+    """Say what a recipe will take: memory, hours, kWh, money, and which loss to expect."""
+    from lhama.plan.budget import plan as make_plan
+    from lhama.record import console
+    from lhama.record.tables import plan_tables
+
+    intended = make_plan(_recipe(recipe, runs, changes))
+    if as_json:
+        console.json_out(intended)
+    else:
+        plan_tables(intended)
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+) -> None:
+    """Do everything the recipe says: text to tokens to model to report. What is done already is skipped."""
+    from lhama.record import console
+    from lhama.record.status import status as read_status
+    from lhama.record.tables import closing
+
+    console.quiet(as_json)
+    done = _work(STAGES, recipe, runs, changes, again)
+    if as_json:
+        console.json_out(read_status(done))
+    else:
+        closing(done)
+
+
+@app.command()
+def status(run: RunArgument, runs: Runs = RUNS, as_json: Json = False) -> None:
+    """Say where a run stands: stages, tokens, loss, speed, energy and money against the plan."""
+    from lhama.record import console
+    from lhama.record.status import status as read_status
+    from lhama.record.tables import status_tables
+
+    state = read_status(_existing_run(run, runs))
+    if as_json:
+        console.json_out(state)
+    else:
+        status_tables(state)
+
+
+@app.command()
+def explain(
+    key: Annotated[str | None, typer.Argument(help="A recipe key, such as train.batch_tokens, or a section.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain a recipe key or section; with --json and no key, print the JSON Schema of a recipe."""
+    from lhama.plan.recipe import explain as explain_key
+    from lhama.plan.recipe import json_schema
+    from lhama.record import console
+
+    if as_json:
+        console.json_out(json_schema() if key is None else {"key": key, "explanation": explain_key(key)})
+    else:
+        console.plain(explain_key(key or ""))
+
+
+@app.command()
+def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
+    """Say what this machine has and what Lhama will use of it."""
+    from lhama.model.doctor import examine
+    from lhama.record import console
+    from lhama.record.tables import doctor_tables
+
+    findings = examine(runs)
+    if as_json:
+        console.json_out(findings)
+    else:
+        doctor_tables(findings)
+
+
+@app.command()
+def show(
+    run: RunArgument,
+    step: Annotated[int, typer.Option("--step", help="The training step whose batch is shown; the first is 1.")],
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show the documents and the text that a training step saw or will see."""
+    from lhama.record import console
+    from lhama.record.tables import batch_rows
+    from lhama.tokens.show import show_step
+
+    rows = show_step(_existing_run(run, runs), step)
+    if as_json:
+        console.json_out(rows)
+    else:
+        batch_rows(step, rows)
+
+
+@app.command()
+def corpus(
+    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+) -> None:
+    """Clean the text: read, split, drop with a reason, write shards."""
+    _one_stage("corpus", recipe, runs, changes, again, as_json)
+
+
+@app.command()
+def tokens(
+    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+) -> None:
+    """Train the vocabulary and turn the clean text into token streams."""
+    _one_stage("tokens", recipe, runs, changes, again, as_json)
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+) -> None:
+    """Train the model, or continue where it stopped."""
+    _one_stage("train", recipe, runs, changes, again, as_json)
+
+
+@app.command()
+def release(
+    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+) -> None:
+    """Write the report and the model card from what the run recorded."""
+    _one_stage("release", recipe, runs, changes, again, as_json)
+
+
+@app.command()
+def chat(run: RunArgument, changes: Set = None, runs: Runs = RUNS) -> None:
+    """Talk with a trained model in the terminal; a base model continues your text."""
+    from lhama.serve.chat import chat_loop
+
+    opened = _existing_run(run, runs)
+    chat_loop(opened, _recipe(str(opened.folder / "recipe.toml"), runs, changes))
+
+
+def _one_stage(
+    name: str, recipe: str, runs: Path, changes: list[str] | None, again: list[str] | None, as_json: bool
+) -> None:
+    """Do one stage and the ones it stands on."""
+    from lhama.record import console
+    from lhama.record.status import status as read_status
+
+    console.quiet(as_json)
+    opened = _work((*PREPARATION.get(name, ()), name), recipe, runs, changes, again)
+    if as_json:
+        console.json_out(read_status(opened))
+
+
+def main() -> None:
+    """Run the command line; a Problem becomes one clear message and exit code 2, never a traceback."""
+    from lhama.record import console
+
+    try:
+        app()
+    except Problem as problem:
+        console.fail(problem)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.warn("stopped")
+        sys.exit(130)
