@@ -1,0 +1,154 @@
+"""AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over float32 master weights, for a model that computes in bf16 or fp32.
+
+In: a model whose `.grad`s a backward pass has just filled with the gradient of a SUM of nats. Out: the model after the update.
+All masters live in one flat buffer (so do the gradient and both moments): an update is a norm, a fused AdamW pass and a cast,
+whatever the number of tensors. In bf16 the model's own parameters are views into a flat bf16 copy, rebuilt from the masters
+after each update; in fp32 they are the masters themselves.
+Weight decay acts on every tensor of two or more dimensions, embeddings and head included (what nanoGPT and the Hugging Face
+Trainer do, and so what the papers we follow did), and on no norm.
+The subtle thing: a gradient that is not finite is noticed on the device and stops this and every later update, without a
+wait in the step; whoever reads `halted` afterwards finds the weights as they were before the bad batch.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+ALIGNMENT = 32  # numbers; every tensor starts on a cache line (64 bytes), also in bf16
+
+
+class AdamW:
+    """Hold masters and moments of a model and update both from its gradients."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        weight_decay: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        clip: float | None,
+        compute: torch.dtype = torch.float32,
+    ) -> None:
+        """Take over the storage of the model's parameters, which must hold their float32 values."""
+        named = dict(model.named_parameters())
+        matrices = {name: weight for name, weight in named.items() if weight.ndim >= 2}
+        others = {name: weight for name, weight in named.items() if weight.ndim < 2}
+        self.parameters = matrices | others
+        self.clip = clip
+        device = next(iter(named.values())).device
+        self._places, boundary, end = _lay_out([matrices, others])
+        self._master = torch.zeros(end, device=device)
+        self._gradient = torch.zeros(end, device=device)
+        self._first = torch.zeros(end, device=device)
+        self._second = torch.zeros(end, device=device)
+        self._compute = self._master if compute == torch.float32 else torch.zeros(end, device=device, dtype=compute)
+        self._empty = True
+        self.halted = torch.zeros((), device=device)
+        self._slices = [nn.Parameter(self._master[:boundary]), nn.Parameter(self._master[boundary:])]
+        self._torch = torch.optim.AdamW(
+            [
+                {"params": self._slices[:1], "weight_decay": weight_decay},
+                {"params": self._slices[1:], "weight_decay": 0.0},
+            ],
+            betas=betas,
+            eps=epsilon,
+            fused=True,
+        )
+        self._set_state(updates=0)
+        for name, view in self.masters().items():
+            view.copy_(self.parameters[name].detach())
+        for name, view in self._views(self._compute).items():
+            self.parameters[name].data = view
+        self.refresh()
+
+    def gather(self) -> None:
+        """Add the model's gradients to the float32 sum of this batch and drop them."""
+        for name, view in self._views(self._gradient).items():
+            gradient = self.parameters[name].grad
+            self.parameters[name].grad = None
+            if gradient is None:
+                raise ValueError(f"{name} got no gradient")
+            if self._empty:
+                view.copy_(gradient)
+            else:
+                view.add_(gradient.float())  # adding bf16 to fp32 in place is 20 times slower than converting first
+        self._empty = False
+
+    def step(self, learning_rate: float, targets: int, nats: Tensor) -> Tensor:
+        """Update the weights from the gathered gradient of `nats` over `targets` and return the gradient's norm before clipping."""
+        norm: Tensor = torch.linalg.vector_norm(self._gradient) / targets
+        bad = ~(torch.isfinite(norm) & torch.isfinite(nats))
+        self.halted = torch.maximum(self.halted, bad.float())
+        # The fused kernel divides the gradient by this number: by the count of targets, and by norm / clip where that exceeds 1.
+        divisor = norm.new_tensor(float(targets))
+        if self.clip is not None:
+            divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
+        self._torch.grad_scale = divisor  # type: ignore[attr-defined]
+        self._torch.found_inf = self.halted  # type: ignore[attr-defined]
+        for group in self._torch.param_groups:
+            group["lr"] = learning_rate
+        self._torch.step()
+        self._empty = True
+        self.refresh()
+        return norm
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Rebuild the model's compute weights from the masters."""
+        if self._compute is not self._master:
+            self._compute.copy_(self._master)
+
+    def masters(self) -> dict[str, Tensor]:
+        """Show the float32 weights under the model's own names, as views."""
+        return self._views(self._master)
+
+    def moments(self) -> dict[str, Tensor]:
+        """Show both moments of every weight, as views."""
+        first, second = self._views(self._first), self._views(self._second)
+        return {f"first.{name}": view for name, view in first.items()} | {
+            f"second.{name}": view for name, view in second.items()
+        }
+
+    @torch.no_grad()
+    def load(self, masters: Mapping[str, Tensor], moments: Mapping[str, Tensor], updates: int) -> None:
+        """Continue from the masters and moments of a checkpoint after `updates` updates."""
+        for ours, theirs in ((self.masters(), masters), (self.moments(), moments)):
+            if ours.keys() != theirs.keys():
+                raise ValueError(f"tensors that do not belong together: {sorted(ours.keys() ^ theirs.keys())[:4]}")
+            for name, view in ours.items():
+                view.copy_(theirs[name])
+        self._set_state(updates)
+        self.refresh()
+
+    def _set_state(self, updates: int) -> None:
+        start = 0
+        for part in self._slices:
+            end = start + part.numel()
+            part.grad = self._gradient[start:end]
+            self._torch.state[part] = {
+                "step": torch.tensor(float(updates), device=part.device),
+                "exp_avg": self._first[start:end],
+                "exp_avg_sq": self._second[start:end],
+            }
+            start = end
+
+    def _views(self, flat: Tensor) -> dict[str, Tensor]:
+        return {
+            name: flat[start : start + weight.numel()].view(weight.shape)
+            for (name, weight), start in zip(self.parameters.items(), self._places, strict=True)
+        }
+
+
+def _lay_out(groups: list[dict[str, nn.Parameter]]) -> tuple[list[int], int, int]:
+    """Give each tensor its place in a flat buffer; return the places, where the second group begins, and the end."""
+    places: list[int] = []
+    ends = []
+    position = 0
+    for group in groups:
+        for weight in group.values():
+            places.append(position)
+            position += -(-weight.numel() // ALIGNMENT) * ALIGNMENT
+        ends.append(position)
+    return places, ends[0], ends[-1]
