@@ -1,0 +1,61 @@
+"""Cross-entropy of a large vocabulary in little memory: hidden states and the head go in, summed nats come out.
+
+The logits are made in slices of rows, and each slice's gradient is made at once, in the forward pass: full-precision
+logits of the whole batch never exist, and nothing is computed twice. The subtle thing: the backward pass only scales
+what the forward pass stored, so it must run at most once. The idea is Liger Kernel's (arXiv 2410.10989, section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Rows of a slice times vocabulary; 2^25 fp32 logits are 128 MiB.
+SLICE = 1 << 25
+
+
+def _slices(rows: int, vocabulary: int) -> list[tuple[int, int]]:
+    count = min(rows, max(1, SLICE // vocabulary))
+    return [(start, min(start + count, rows)) for start in range(0, rows, count)]
+
+
+class _HeadLoss(torch.autograd.Function):
+    """Sum of nats whose gradients are ready when the value is."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+        nats = hidden.new_zeros((), dtype=torch.float32)
+        to_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        to_hidden = []
+        for start, end in _slices(len(hidden), len(head)):
+            rows, goals = hidden[start:end], targets[start:end, None]
+            counted = (goals >= 0).float()  # (rows, 1); -100 marks a target that does not count
+            goals = goals.clamp_min(0)
+            logits = (rows @ head.T).float()  # (rows, V)
+            total = logits.logsumexp(-1, keepdim=True)
+            nats = nats + ((total - logits.gather(1, goals)) * counted).sum()
+            slope = (logits - total).exp_().mul_(counted)
+            slope = slope.scatter_add_(1, goals, -counted).to(head.dtype)  # softmax - one-hot
+            to_hidden.append(slope @ head)
+            to_head = to_head + slope.T @ rows
+        ctx.save_for_backward(torch.cat(to_hidden), to_head.to(head.dtype))
+        return nats
+
+    @staticmethod
+    def backward(ctx: Any, *scale: Tensor) -> tuple[Tensor, Tensor, None]:
+        to_hidden, to_head = ctx.saved_tensors
+        return (to_hidden.float() * scale[0]).to(to_hidden.dtype), (to_head.float() * scale[0]).to(to_head.dtype), None
+
+
+def summed_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    """Sum -ln p(target) over the rows whose target is not -100, in fp32."""
+    if torch.is_grad_enabled():
+        value: Tensor = _HeadLoss.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
+        return value
+    nats = hidden.new_zeros((), dtype=torch.float32)
+    for start, end in _slices(len(hidden), len(head)):
+        logits = (hidden[start:end] @ head.T).float()
+        nats = nats + torch.nn.functional.cross_entropy(logits, targets[start:end], reduction="sum")
+    return nats
