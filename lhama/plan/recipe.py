@@ -1,0 +1,151 @@
+"""The front door of a recipe: read it, write it, say which keys decide about which stage, and explain it.
+
+In goes a TOML file or the name of a shipped recipe, with changes such as `train.learning_rate=3e-4`; out comes a frozen
+`Recipe`, or a `Problem` with the key, the reason and a remedy. Paths become absolute when a recipe is loaded, so the
+copy in a run folder still finds its text; no path is ever part of a stage's identity.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lhama.plan.changes import apply_changes
+from lhama.plan.keys import default_of, kind_of
+from lhama.plan.layout import RECIPE_VERSION, Recipe
+from lhama.plan.manual import explain, json_schema, recipe_reference
+from lhama.plan.problem import Problem
+from lhama.plan.refusal import refusal
+from lhama.plan.template import new_recipe
+from lhama.plan.writing import dumps
+
+__all__ = [
+    "Recipe",
+    "default_of",
+    "dumps",
+    "explain",
+    "json_schema",
+    "kind_of",
+    "load",
+    "new_recipe",
+    "recipe_reference",
+    "shipped",
+    "slice_for",
+]
+
+
+def shipped() -> dict[str, Path]:
+    """Return the recipes that come with Lhama by name: beside the package when installed, else in the checkout."""
+    package = Path(__file__).parent.parent
+    for folder in (package / "recipes", package.parent / "recipes"):
+        found = sorted(folder.glob("*.toml"))
+        if found:
+            return {path.stem: path for path in found}
+    return {}
+
+
+def load(what: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Load a recipe file, or a shipped recipe by name, with typed changes."""
+    path = _find(what)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Problem(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Problem(f"{path} is not valid TOML: {error}", remedy="mend that line") from error
+    return build(apply_changes(raw, overrides), path.absolute().parent)
+
+
+def build(raw: dict[str, Any], folder: Path) -> Recipe:
+    """Make a recipe of parsed TOML; its paths are relative to the folder."""
+    version = raw.get("recipe_version", RECIPE_VERSION)
+    if isinstance(version, int) and version != RECIPE_VERSION:
+        raise Problem(
+            f"this Lhama reads version {RECIPE_VERSION}, the recipe is of version {version}",
+            key="recipe_version",
+            remedy="update Lhama" if version > RECIPE_VERSION else f"write recipe_version = {RECIPE_VERSION}",
+        )
+    try:
+        # By way of JSON, because pydantic's strict mode takes a list for a tuple only there: 1 is not true, "1" not 1.
+        recipe = Recipe.model_validate_json(json.dumps(_absolute(raw, folder)), strict=True)
+    except TypeError as error:
+        raise Problem("a date or time stands where none belongs", remedy="put it in quotes") from error
+    except ValidationError as error:
+        raise refusal(error, raw) from error
+    recipe._folder = folder
+    return recipe
+
+
+def _find(what: str | Path) -> Path:
+    path = Path(what)
+    if path.is_file():
+        return path
+    known = shipped()
+    if isinstance(what, str) and what in known:
+        return known[what]
+    raise Problem(
+        f"there is no recipe {str(what)!r}", remedy=f"give a .toml file, or one of: {', '.join(known) or 'none'}"
+    )
+
+
+def _absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the parsed TOML with its paths made absolute; wrong types pass untouched and are refused later."""
+    changed = dict(raw)
+    tokens = raw.get("tokens")
+    if isinstance(tokens, dict) and isinstance(tokens.get("from"), str):
+        changed["tokens"] = tokens | {"from": _from(folder, tokens["from"])}
+    corpus = raw.get("corpus")
+    sources = corpus.get("source") if isinstance(corpus, dict) else None
+    if isinstance(corpus, dict) and isinstance(sources, list):
+        changed["corpus"] = corpus | {"source": [_absolute_source(one, folder) for one in sources]}
+    return changed
+
+
+def _absolute_source(source: Any, folder: Path) -> Any:
+    if not isinstance(source, dict) or source.get("kind") == "hub":
+        return source
+    path = source.get("path")
+    if isinstance(path, str):
+        return source | {"path": _from(folder, path)}
+    if isinstance(path, list):
+        return source | {"path": [_from(folder, one) if isinstance(one, str) else one for one in path]}
+    return source
+
+
+def _from(folder: Path, path: str) -> str:
+    return path if "://" in path or not path else (folder / Path(path).expanduser()).as_posix()
+
+
+def slice_for(recipe: Recipe, stage: str) -> dict[str, Any]:
+    """Return the keys that belong to a stage's identity, flat and dotted, as JSON values.
+
+    Tables in a list leave out what is at its default, so that a key of a later version changes no old identity.
+    """
+    whole = recipe.model_dump(mode="json", by_alias=True)
+    chosen: dict[str, Any] = {}
+    for key in ("language", "seed"):
+        if (stage, key) in {("corpus", "language"), ("corpus", "seed"), ("tokens", "language"), ("tokens", "seed")} | {
+            ("train", "seed")
+        }:
+            chosen[key] = whole[key]
+    sections = {"corpus": ("corpus",), "tokens": ("tokens",), "train": ("tokens", "model", "train")}
+    for section in sections.get(stage, (stage,)):
+        for key, value in whole.get(section, {}).items():
+            if section != "tokens" or (key in ("sequence", "packing")) == (stage == "train"):
+                chosen[f"{section}.{key}"] = value
+    if stage == "corpus":
+        chosen["corpus.source"] = [
+            one.model_dump(mode="json", exclude_defaults=True, exclude={"path"}) for one in recipe.corpus.source
+        ]
+    if stage == "tokens":
+        chosen["tokens.from"] = recipe.tokens.from_ is not None
+    if stage == "train":
+        chosen["train.phase"] = [one.model_dump(mode="json", exclude_defaults=True) for one in recipe.train.phase]
+    return chosen
