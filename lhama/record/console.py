@@ -2,7 +2,8 @@
 
 In: texts and figures. Out: the terminal, with colour and live bars; or, where the output is piped or logged, plain
 lines at a calm pace. Quiet mode (for `--json`) holds back everything but the JSON document; problems always go to
-standard error. A text given to `say`, `warn`, `heading` and `panel` may carry rich markup; `plain` shows every character as it is.
+standard error. A text given to `say`, `warn`, `heading` and `panel` may carry rich markup; `plain` shows every
+character as it is.
 """
 
 from __future__ import annotations
@@ -103,11 +104,9 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
     if _State.quiet:
         return
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if title:
+    if title:  # not rich's own title, which is padded to the width of the table
         _out().print(f"[accent]{escape(title)}[/accent]")
-    shown = Table(
-        title=title, title_justify="left", title_style="accent", header_style="faint", box=None, pad_edge=False
-    )
+    shown = Table(header_style="faint", box=None, pad_edge=False)
     for position, column in enumerate(columns):
         values = [row[position] for row in cells if row[position]]
         right = bool(values) and all(_is_figure(value) for value in values)

@@ -81,7 +81,7 @@ def sha256_file(path: Path) -> str:
 
 def sync_file(path: Path) -> None:
     """Force a finished file to the disk."""
-    with path.open("r+b") as file:  # Windows flushes only what is open for writing
+    with path.open("r+b" if os.name == "nt" else "rb") as file:  # Windows flushes only what is open for writing
         os.fsync(file.fileno())
 
 

@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from lhama.record.device import device_reading
 from lhama.record.files import writing
+
+__all__ = ["Meter", "append_row", "cut_torn_line", "device_reading", "line", "now", "read_rows"]
 
 DETERMINISTIC = ("loss", "validation", "samples")
 

@@ -1,0 +1,75 @@
+"""One process at a time in one stage: a kernel lock, which dies with its process.
+
+In: a path. Out: a lock, or a Problem that names the process which holds it. The kernel frees the lock of a killed
+process, so there is nothing to clean up by hand; the number in the file is only for the message.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+from lhama.plan.problem import Problem
+
+FAR = 1 << 30  # Windows locks bytes, and a locked byte cannot be read: the number stays readable before it
+HELD = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
+
+
+def _optional(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+FCNTL, MSVCRT = _optional("fcntl"), _optional("msvcrt")
+
+
+class Lock:
+    """A lock that is held from `take` to `free`."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        self._path, self._what = path, what
+        self._file: IO[bytes] | None = None
+
+    def take(self) -> None:
+        """Take the lock now or raise a Problem; a disk that knows no locks is worked on without."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+b")
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno in HELD:
+                holder = _holder(file)
+                file.close()
+                raise Problem(
+                    f"{self._what} is being worked on by {holder}", remedy="wait for it, or stop it first"
+                ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        self._file = file
+
+    def free(self) -> None:
+        """Free the lock; closing the file does it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _lock(file: IO[bytes]) -> None:
+    if FCNTL is not None:
+        FCNTL.flock(file.fileno(), FCNTL.LOCK_EX | FCNTL.LOCK_NB)
+    elif MSVCRT is not None:
+        file.seek(FAR)
+        MSVCRT.locking(file.fileno(), MSVCRT.LK_NBLCK, 1)
+
+
+def _holder(file: IO[bytes]) -> str:
+    file.seek(0)
+    number = file.read(20).decode("ascii", errors="replace").strip()
+    return f"process {number}" if number.isdigit() else "another process"
