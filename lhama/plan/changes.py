@@ -1,7 +1,8 @@
 """Changes from the command line, `--set section.key=value`: each is put into the parsed TOML with its right type.
 
 A value is read as TOML (3e-4, true, ["a", "b"]); where the key takes text, quotes may be left out. `none` removes a
-key. A table in a list is reached by its name: `corpus.source.tales.documents=2000`.
+key. A table in a list is reached by its name: `corpus.source.tales.documents=2000`. Paths are relative to where the
+user stands.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import copy
 import tomllib
 import typing
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -38,6 +40,8 @@ def apply_changes(raw: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]
             table.pop(last, None)
         else:
             table[last] = _value(key, text, field)
+            if last in ("path", "from") and table.get("kind") != "hub":
+                table[last] = _from_here(table[last])
     return changed
 
 
@@ -65,6 +69,15 @@ def _table_of(raw: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
     if not isinstance(table, dict):
         raise Problem("lies in a list of tables", key=key, remedy=f"name the table: {'.'.join(path)}.NAME.{last}=...")
     return table, last
+
+
+def _from_here(paths: Any) -> Any:
+    """Make paths absolute: in a recipe they are relative to it, on the command line to where the user stands."""
+    if isinstance(paths, list):
+        return [_from_here(one) for one in paths]
+    if not isinstance(paths, str) or "://" in paths:
+        return paths
+    return Path(paths).expanduser().absolute().as_posix()
 
 
 def _takes_text(field: FieldInfo) -> bool:

@@ -74,7 +74,7 @@ def find(key: str) -> FieldInfo:
 
 def unknown(key: str) -> Problem:
     """Make the refusal of a key that does not exist: same name elsewhere first, then the nearest spelling."""
-    known = [name for name, _ in leaves()] + [name for name in Recipe.model_fields]
+    known = [name for name, _ in leaves()] + list(Recipe.model_fields)
     last = key.rpartition(".")[2]
     elsewhere = [name for name in known if name.rpartition(".")[2] == last]
     section = key.rpartition(".")[0]

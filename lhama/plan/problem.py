@@ -6,7 +6,7 @@ The command line prints it as one sentence without a traceback; everything else 
 from __future__ import annotations
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - the house's own word for what a user can mend
     """Something the user can mend; reads as `key: what; remedy`."""
 
     def __init__(self, what: str, *, key: str | None = None, remedy: str | None = None) -> None:

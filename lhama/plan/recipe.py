@@ -16,6 +16,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from lhama.plan.changes import apply_changes
+from lhama.plan.fields_model import Model, PhaseSettings, Release, Serve, Train
+from lhama.plan.fields_text import Budget, Corpus, Hardware, Record, Source, Tokens
 from lhama.plan.keys import default_of, kind_of
 from lhama.plan.layout import RECIPE_VERSION, Recipe
 from lhama.plan.manual import explain, json_schema, recipe_reference
@@ -25,7 +27,19 @@ from lhama.plan.template import new_recipe
 from lhama.plan.writing import dumps
 
 __all__ = [
+    "Budget",
+    "Corpus",
+    "Hardware",
+    "Model",
+    "PhaseSettings",
     "Recipe",
+    "Record",
+    "Release",
+    "Serve",
+    "Source",
+    "Tokens",
+    "Train",
+    "build",
     "default_of",
     "dumps",
     "explain",
@@ -37,6 +51,13 @@ __all__ = [
     "shipped",
     "slice_for",
 ]
+
+
+# The keys above the sections and the sections that decide about a stage; a stage not named has its own section.
+TOP_KEYS = {"corpus": ("language", "seed"), "tokens": ("language", "seed"), "train": ("seed",)}
+SECTIONS = {"train": ("tokens", "model", "train")}
+# Rows are cut when training asks for them: these two keys of [tokens] are training's.
+ROW_KEYS = ("sequence", "packing")
 
 
 def shipped() -> dict[str, Path]:
@@ -129,23 +150,18 @@ def slice_for(recipe: Recipe, stage: str) -> dict[str, Any]:
     Tables in a list leave out what is at its default, so that a key of a later version changes no old identity.
     """
     whole = recipe.model_dump(mode="json", by_alias=True)
-    chosen: dict[str, Any] = {}
-    for key in ("language", "seed"):
-        if (stage, key) in {("corpus", "language"), ("corpus", "seed"), ("tokens", "language"), ("tokens", "seed")} | {
-            ("train", "seed")
-        }:
-            chosen[key] = whole[key]
-    sections = {"corpus": ("corpus",), "tokens": ("tokens",), "train": ("tokens", "model", "train")}
-    for section in sections.get(stage, (stage,)):
+    chosen: dict[str, Any] = {key: whole[key] for key in TOP_KEYS.get(stage, ())}
+    for section in SECTIONS.get(stage, (stage,)):
         for key, value in whole.get(section, {}).items():
-            if section != "tokens" or (key in ("sequence", "packing")) == (stage == "train"):
+            if section != "tokens" or (key in ROW_KEYS) == (stage == "train"):
                 chosen[f"{section}.{key}"] = value
     if stage == "corpus":
         chosen["corpus.source"] = [
             one.model_dump(mode="json", exclude_defaults=True, exclude={"path"}) for one in recipe.corpus.source
         ]
     if stage == "tokens":
-        chosen["tokens.from"] = recipe.tokens.from_ is not None
+        # Whose vocabulary it is belongs here; its content is one of the inputs that the tokens stage hashes.
+        chosen["tokens.from"] = True if recipe.tokens.from_ else None
     if stage == "train":
         chosen["train.phase"] = [one.model_dump(mode="json", exclude_defaults=True) for one in recipe.train.phase]
     return chosen

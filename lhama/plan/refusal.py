@@ -20,6 +20,13 @@ WANTED = {
     "model_type": "a table",
     "model_attributes_type": "a table",
 }
+LIMITS = {
+    "greater_than": ("must be more than", "gt"),
+    "greater_than_equal": ("must be at least", "ge"),
+    "less_than": ("must be less than", "lt"),
+    "less_than_equal": ("must be at most", "le"),
+    "multiple_of": ("must be a multiple of", "multiple_of"),
+}
 
 
 def refusal(error: ValidationError, raw: dict[str, Any]) -> Problem:
@@ -58,29 +65,22 @@ def _may_be_key(here: dict[str, Any], part: int | str) -> bool:
 
 def _one(fault: dict[str, Any], raw: dict[str, Any]) -> Problem:
     key = _key(fault["loc"], raw)
-    kind, context, value = fault["type"], fault.get("ctx", {}), fault.get("input")
+    kind, context, given = fault["type"], fault.get("ctx", {}), fault.get("input")
     if kind == "extra_forbidden":
         return unknown(key)
+    what, remedy = str(fault["msg"]).lower(), f"see `lhama explain {key}`"
     if kind == "missing":
-        return Problem("missing", key=key, remedy=f"set it; `lhama explain {key}` says what it is")
-    if kind in WANTED:
-        return Problem(f"must be {WANTED[kind]}, is {value!r}", key=key, remedy="change its value")
-    if kind == "literal_error":
-        return Problem(f"{value!r} is not possible", key=key, remedy=f"choose {context['expected']}")
-    limits = {
-        "greater_than": ("must be more than", "gt"),
-        "greater_than_equal": ("must be at least", "ge"),
-        "less_than": ("must be less than", "lt"),
-        "less_than_equal": ("must be at most", "le"),
-        "multiple_of": ("must be a multiple of", "multiple_of"),
-    }
-    if kind in limits:
-        words, name = limits[kind]
-        remedy = "change its value"
-        if kind == "multiple_of" and isinstance(value, int):
+        what, remedy = "missing", f"set it; `lhama explain {key}` says what it is"
+    elif kind in WANTED:
+        what = f"must be {WANTED[kind]}, is {given!r}"
+    elif kind == "literal_error":
+        what, remedy = f"{given!r} is not possible", f"choose {context['expected']}"
+    elif kind in LIMITS:
+        words, name = LIMITS[kind]
+        what = f"{words} {context[name]:g}, is {given}"
+        if kind == "multiple_of" and isinstance(given, int):
             step = int(context[name])
-            remedy = f"try {step * max(1, round(value / step))}"
-        return Problem(f"{words} {context[name]:g}, is {value}", key=key, remedy=remedy)
-    if kind == "string_pattern_mismatch":
-        return Problem(f"{value!r} has not the form it must have", key=key, remedy=f"see `lhama explain {key}`")
-    return Problem(str(fault["msg"]).lower(), key=key, remedy=f"see `lhama explain {key}`")
+            remedy = f"try {step * max(1, round(given / step))}"
+    elif kind == "string_pattern_mismatch":
+        what = f"{given!r} has not the form it must have"
+    return Problem(what, key=key, remedy=remedy)
