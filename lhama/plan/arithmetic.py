@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lhama.plan.fields_model import Model
 from lhama.plan.hardware import Accelerator
@@ -134,9 +135,9 @@ def disk(recipe: Recipe) -> dict[str, int]:
     return parts | {"total": sum(parts.values())}
 
 
-# Utilization that good plain training stacks reach at T = 2,048, in the PaLM convention, by parameters. A100: Tucano-160m
-# 45%, -630m 56%, TinyLlama 56%. H100 and H200: nanochat 41-50%, modded-nanogpt's plain trainer 37%, llm.c 40-50%. The
-# point at 10M, the small cards and everything between are estimates until a run has measured the machine.
+# Utilization that good plain training stacks reach at T = 2,048, in the PaLM convention, by parameters. A100:
+# Tucano-160m 45%, -630m 56%, TinyLlama 56%. H100 and H200: nanochat 41-50%, modded-nanogpt's plain trainer 37%, llm.c
+# 40-50%. The point at 10M, the small cards and everything between are estimates until a run has measured the machine.
 UTILIZATION = {
     "a100": ((10e6, 0.15), (160e6, 0.48), (460e6, 0.52), (1.1e9, 0.57)),
     "h100": ((10e6, 0.10), (160e6, 0.40), (460e6, 0.48), (1.1e9, 0.50)),
@@ -152,7 +153,7 @@ def expected_utilization(device: Accelerator, count: int) -> float:
     points = UTILIZATION[family]
     if count <= points[0][0]:
         return points[0][1]
-    for (low, share_low), (high, share_high) in zip(points, points[1:], strict=False):
+    for (low, share_low), (high, share_high) in pairwise(points):
         if count <= high:
             way = math.log(count / low) / math.log(high / low)
             return share_low + way * (share_high - share_low)

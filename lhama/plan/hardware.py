@@ -53,8 +53,9 @@ ACCELERATORS = {
 GRID_GCO2E_PER_KWH = {"BRA": 98.3, "DEU": 381.0, "FRA": 56.0, "PRT": 165.6, "USA": 369.5}
 WORLD_GCO2E_PER_KWH = 475.0
 
-# What one processor core sustains in training, not its peak. With AMX: a plain script did 6,100
-# tokens/s on two cores with 10.6M parameters (8 layers of 256, T 512, 8,192 pieces), 63 MFLOP a token. The other two are estimates until a run has measured this machine.
+# What one processor core sustains in training, not its peak. With AMX: a plain script did 6,100 tokens/s on two cores
+# with 8.4M multiplied parameters (8 layers of 256, T 512, 8,192 pieces), 63 MFLOP a token in the PaLM convention. The
+# other two are estimates until a run has measured the machine.
 CORE_AMX, CORE_AVX512_BF16, CORE_OTHER = 190e9, 80e9, 30e9
 # Watts of one busy server core and of its share of memory and board: estimates, used only before a measurement.
 CORE_WATTS, CORE_HOST_WATTS = 8.0, 4.0

@@ -39,13 +39,13 @@ __all__ = [
     "Source",
     "Tokens",
     "Train",
-    "build",
     "default_of",
     "dumps",
     "explain",
     "json_schema",
     "kind_of",
     "load",
+    "loads",
     "new_recipe",
     "recipe_reference",
     "shipped",
@@ -74,17 +74,24 @@ def load(what: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Load a recipe file, or a shipped recipe by name, with typed changes."""
     path = _find(what)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise Problem(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Problem(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from error
+    return loads(text, overrides, path.absolute().parent, str(path))
+
+
+def loads(text: str, overrides: Sequence[str] = (), folder: Path | None = None, where: str = "the recipe") -> Recipe:
+    """Load a recipe from its text; its paths are relative to the folder, or to where the user stands."""
+    try:
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Problem(f"{path} is not valid TOML: {error}", remedy="mend that line") from error
-    return build(apply_changes(raw, overrides), path.absolute().parent)
+        raise Problem(f"{where} is not valid TOML: {error}", remedy="mend that line") from error
+    return _build(apply_changes(raw, overrides), folder or Path.cwd())
 
 
-def build(raw: dict[str, Any], folder: Path) -> Recipe:
+def _build(raw: dict[str, Any], folder: Path) -> Recipe:
     """Make a recipe of parsed TOML; its paths are relative to the folder."""
     version = raw.get("recipe_version", RECIPE_VERSION)
     if isinstance(version, int) and version != RECIPE_VERSION:

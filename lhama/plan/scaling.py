@@ -8,6 +8,7 @@ text with their own tokenizers, so only differences between two expected losses 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lhama.plan.problem import Problem
@@ -31,6 +32,10 @@ LAWS = {
 }
 
 
+# Hoffmann et al. measured models from 70M parameters up; far below, the law promises less than guessing does.
+SMALLEST_PARAMETERS, FEWEST_TOKENS = 50e6, 5e8
+
+
 @dataclass(frozen=True)
 class Best:
     """The compute-optimal size for a number of operations."""
@@ -46,22 +51,28 @@ def _law(name: str) -> Law:
     return LAWS[name]
 
 
+def in_range(parameters: float, tokens: float) -> bool:
+    """Tell whether a run is near enough to what the laws were measured on."""
+    return parameters >= SMALLEST_PARAMETERS and tokens >= FEWEST_TOKENS
+
+
 def expected_loss(parameters: float, tokens: float, law: str = "besiroglu") -> float:
     """Return the loss in nats per token that the law expects."""
     one = _law(law)
-    return one.E + one.A / parameters**one.alpha + one.B / tokens**one.beta
+    return one.E + one.A / math.pow(parameters, one.alpha) + one.B / math.pow(tokens, one.beta)
 
 
 def best_tokens(parameters: float, law: str = "besiroglu") -> float:
     """Return the tokens for which this size is compute-optimal: both terms fall alike when N grows and D shrinks."""
     one = _law(law)
-    return float((one.beta * one.B * parameters**one.alpha / (one.alpha * one.A)) ** (1 / one.beta))
+    return math.pow(one.beta * one.B * parameters**one.alpha / (one.alpha * one.A), 1 / one.beta)
 
 
 def best(flops: float, law: str = "besiroglu") -> Best:
     """Return the size and tokens with the lowest expected loss for C = 6 N D operations."""
     one = _law(law)
-    G = (one.alpha * one.A / (one.beta * one.B)) ** (1 / (one.alpha + one.beta))
-    parameters = G * (flops / 6) ** (one.beta / (one.alpha + one.beta))
+    exponents = one.alpha + one.beta
+    G = math.pow(one.alpha * one.A / (one.beta * one.B), 1 / exponents)
+    parameters = G * math.pow(flops / 6, one.beta / exponents)
     tokens = flops / 6 / parameters
     return Best(parameters, tokens, expected_loss(parameters, tokens, law))
