@@ -57,8 +57,20 @@ class Lock:
     def free(self) -> None:
         """Free the lock; closing the file does it."""
         if self._file is not None:
+            self._file.truncate(0)
             self._file.close()
             self._file = None
+
+    def holder(self) -> str | None:
+        """Say which process holds the lock; a number left by a killed process does not count."""
+        if not self._path.is_file() or self._path.stat().st_size == 0:
+            return None
+        with self._path.open("a+b") as file:
+            try:
+                _lock(file)
+            except OSError as error:
+                return _holder(file) if error.errno in HELD else None
+        return None
 
 
 def _lock(file: IO[bytes]) -> None:

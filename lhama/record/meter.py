@@ -67,6 +67,7 @@ class Meter:
         lost = _live_steps_after(self.folder / "metrics.jsonl", step)
         if lost:
             self.metrics(lost={"after_step": step, "until_step": max(lost), "rows": len(lost)})
+            self.close()
         for name in DETERMINISTIC:
             _keep_until(self.folder / f"{name}.jsonl", step)
 
