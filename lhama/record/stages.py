@@ -214,9 +214,9 @@ def refusal(stage: str, changes: list[Difference], reason: str) -> Problem:
     """Make the Problem that stops silent redoing: the keys, old and new, and the ways out."""
     first = changes[0]
     others = f" (and {_listed(changes[1:])})" if changes[1:] else ""
-    verb = "cannot shrink" if first.kind == "shrink" else "needs the stage anew"
+    verb = f"asks {stage} for less than before" if first.kind == "shrink" else f"needs {stage} done anew"
     return Problem(
-        f"{str(first).removeprefix(first.key).strip()}{others} {verb}: {stage}, and {reason}",
+        f"{str(first).removeprefix(first.key).strip()}{others} {verb}, and {reason}",
         key=first.key,
         remedy=f"change it back, give the recipe another name, or do it anew with --again {stage} (nothing is deleted)",
     )
