@@ -107,7 +107,7 @@ def test_an_expensive_stage_is_never_redone_unasked(make_recipe: MakeRecipe, tmp
     assert "1 h 00 min" in str(refused.value)
     assert "--again corpus" in str(refused.value)
     assert (tmp_path / "small" / "recipe.toml").read_text() == before, "a refused recipe must not become the run's"
-    with pytest.raises(Problem, match="input text abc -> other"):
+    with pytest.raises(Problem, match="input text: abc -> other"):
         do(make_recipe(), tmp_path, {"text": "other"})
     assert (folder / "text").read_text() == "text of 50"
 
@@ -163,7 +163,7 @@ def test_training_is_extended_continued_or_refused_by_the_kind_of_the_key(
     assert train(longer, tmp_path)["done"]
     for key, value, words in (
         ("model.hidden_size", 128, "64 -> 128"),
-        ("train.tokens", 512000, "cannot shrink"),
+        ("train.tokens", 512000, "for less than before"),
         ("tokens.sequence", 1024, "2048 -> 1024"),
     ):
         changed = {"train.tokens": 2048000} | {key: value}
@@ -171,7 +171,7 @@ def test_training_is_extended_continued_or_refused_by_the_kind_of_the_key(
             train(make_recipe(*(f"{name}={number}" for name, number in changed.items())), tmp_path)
         assert refused.value.key == key
         assert words in str(refused.value)
-    with pytest.raises(Problem, match="input text abc -> other"):
+    with pytest.raises(Problem, match="input text: abc -> other"):
         train(longer, tmp_path, {"text": "other"})
 
 
@@ -193,7 +193,7 @@ def test_phases_may_be_added_and_the_last_may_grow_but_the_past_stays(make_recip
     assert train(phased(163840, 81920), tmp_path)["extended"]
     with pytest.raises(Problem, match=r"train\.phase\[0\]\.tokens"):
         train(phased(245760, 81920), tmp_path)
-    with pytest.raises(Problem, match=r"train\.phase: 2 of them -> 1 of them cannot shrink"):
+    with pytest.raises(Problem, match=r"train\.phase: 2 of them -> 1 of them asks train for less"):
         train(phased(163840), tmp_path)
 
 
@@ -250,7 +250,7 @@ def test_inputs_are_hashed_once_until_they_change(
     assert run.hash_inputs({"text": file}) != first
     assert run.hash_inputs({"text": file}) != first
     assert len(read) == 3
-    with pytest.raises(Problem, match="absent.txt cannot be read"):
+    with pytest.raises(Problem, match=r"absent\.txt cannot be read"):
         run.hash_inputs({"text": tmp_path / "absent.txt"})
 
 
