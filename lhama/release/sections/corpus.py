@@ -1,0 +1,149 @@
+"""The chapter on text: what came in and what stayed, with a reason for every document that did not.
+
+In: corpus/report.json. Out: the funnel, the table of sources, and reasons with examples. Subtle: held-out documents are
+neither trained on nor dropped, so a bar has three parts and they add up to what came in.
+"""
+
+from lhama.release import figures, numerals
+from lhama.release.facts import Facts, Row, items, number, pairs, words
+from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+
+EXAMPLES, EXCERPT = 3, 280
+
+
+def corpus(facts: Facts) -> Markup:
+    """Show the funnel from the text that came in to the text that was trained on."""
+    sources = items(facts.corpus, "sources")
+    if not sources:
+        return section(
+            "corpus", "Text", missing("The corpus stage has not finished, or its report is not in this run.")
+        )
+    return section(
+        "corpus", "Text", _teaching(facts), _funnel(sources), _sources(sources), _reasons(facts, sources), _notes(facts)
+    )
+
+
+def _teaching(facts: Facts) -> Markup | None:
+    if not facts.has_tales:
+        return None
+    return tag(
+        "p",
+        "Among the sources is Lhama’s embedded corpus of little tales, written by a program: a teaching corpus. It "
+        "lets a tiny model learn grammar and reference within minutes, and it teaches nothing about the world.",
+    )
+
+
+def dropped(source: Row) -> dict[str, float]:
+    """Return how many documents of a source were dropped, by reason."""
+    found = pairs(source, "dropped")
+    return {str(reason): count for reason in found if (count := number(found, reason))}
+
+
+def _sum(sources: list[Row], key: str) -> float:
+    return sum(number(source, key) or 0 for source in sources)
+
+
+def _funnel(sources: list[Row]) -> Markup:
+    kept, held, came = _sum(sources, "kept"), _sum(sources, "heldout"), _sum(sources, "documents_in")
+    lost = sum(sum(dropped(source).values()) for source in sources)
+    parts = [
+        ("kept", kept, "kept for training"),
+        ("heldout", held, "held out for measuring"),
+        ("dropped", lost, "dropped"),
+    ]
+    shown = [(tint, amount, f"{numerals.whole(amount)} {what}") for tint, amount, what in parts]
+    bytes_in = _sum(sources, "bytes_in")
+    amount = f", {numerals.size(bytes_in)} of text," if bytes_in else ""
+    sentence = join(
+        [
+            "Of ",
+            value(f"{numerals.whole(came)} documents{amount}", came, "documents-in"),
+            " that came in. Held-out documents are chosen by a hash before cleaning, and no copy of them stays in "
+            "training.",
+        ]
+    )
+    legend = tag(
+        "ul",
+        *(
+            tag(
+                "li",
+                tag("i", class_=tint),
+                value(numerals.whole(amount), amount, f"documents-{tint}"),
+                f" {what} ({numerals.percent(amount / came)})" if came else f" {what}",
+            )
+            for tint, amount, what in parts
+        ),
+        class_="legend",
+    )
+    return figure("What became of the documents", sentence, figures.stacked("Documents", shown), legend)
+
+
+def _sources(sources: list[Row]) -> Markup:
+    columns = ["Source", "Documents in", "Text in", "Kept", "Held out", "Dropped", "Text kept"]
+    keys = ("documents_in", "bytes_in", "kept", "heldout", "", "bytes_out")
+    rows: list[list[Child]] = []
+    for source in sources:
+        about = " · ".join(part for part in (_language(source), words(source, "license") or "licence unknown") if part)
+        name = join([words(source, "name") or "unnamed", tag("small", about)])
+        rows.append([name, *(_cell(source, key) for key in keys)])
+    return table(columns, rows)
+
+
+def _language(source: Row) -> str:
+    code = words(source, "language")
+    return numerals.language(code) if code else ""
+
+
+def _cell(source: Row, key: str) -> Markup:
+    amount = number(source, key) if key else sum(dropped(source).values())
+    if amount is None:
+        return tag("span", "–")
+    return value(numerals.size(amount) if key.startswith("bytes") else numerals.whole(amount), amount)
+
+
+def reason_words(reason: str) -> str:
+    """Say the name of a reason as words."""
+    return reason.replace("_", " ").replace("heldout", "held-out")
+
+
+def _reasons(facts: Facts, sources: list[Row]) -> Markup | None:
+    sums: dict[str, float] = {}
+    for source in sources:
+        for reason, count in dropped(source).items():
+            sums[reason] = sums.get(reason, 0) + count
+    if not sums:
+        return tag("p", "No document was dropped.", class_="soft")
+    ordered = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
+    drawn = figures.bars(
+        "Documents dropped", [(reason_words(reason), count, numerals.whole(count)) for reason, count in ordered], 3
+    )
+    examples = pairs(facts.corpus, "examples")
+    quoted = [_quoted(reason, items(examples, reason)) for reason, _ in ordered if items(examples, reason)]
+    fold = folded("Read examples of dropped documents", *quoted) if quoted else None
+    return join([figure("Why documents were dropped", "Documents by reason; each has exactly one.", drawn), fold])
+
+
+def _quoted(reason: str, examples: list[Row]) -> Markup:
+    quotes = []
+    for example in examples[:EXAMPLES]:
+        excerpt = words(example, "excerpt").strip()
+        shown = excerpt[:EXCERPT] + ("…" if len(excerpt) > EXCERPT else "")
+        origin = " · ".join(
+            part for part in (words(example, "source"), words(example, "id"), words(example, "detail")) if part
+        )
+        quotes.append(tag("blockquote", tag("p", shown or "(empty)"), tag("p", origin, class_="verdict")))
+    return join([tag("h3", reason_words(reason)), *quotes])
+
+
+def _notes(facts: Facts) -> Markup | None:
+    broken = facts.corpus.get("broken")
+    notes: list[str] = []
+    if isinstance(broken, list) and broken:
+        notes.append(f"{numerals.counted(len(broken), 'line')} could not be read and stand in the rejected files.")
+    replaced = number(facts.corpus, "replaced_characters")
+    if replaced:
+        notes.append(
+            f"The character U+2581, which the vocabulary uses for spaces, was replaced "
+            f"{numerals.counted(replaced, 'time')}."
+        )
+    return tag("p", " ".join(notes), class_="soft") if notes else None

@@ -1,0 +1,125 @@
+"""The last chapters: what files there are, and all that another person needs to do the run again.
+
+In: the stages' manifests and the recipe. Out: sizes by stage, the resolved recipe, hashes, versions and the command.
+Subtle: a resolved recipe holds absolute paths, which tell where a person keeps their files; a published one shows only
+the last name of each, and identity never depended on the path.
+"""
+
+from pathlib import PurePosixPath
+
+from lhama.plan.layout import Recipe
+from lhama.plan.writing import dumps
+from lhama.release import figures, numerals
+from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
+from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+
+LARGEST = 12
+
+
+def files(facts: Facts) -> Markup:
+    """Show how large each stage's result is, and the largest files."""
+    sizes = {stage: outputs(facts.manifests[stage]) for stage in STAGES}
+    rows = [(stage, total, numerals.size(total)) for stage, found in sizes.items() if (total := sum(found.values()))]
+    if not rows:
+        return section("files", "Files", missing("No stage has finished yet, so no list of files was written."))
+    drawing = Markup(figures.bars("Size", rows, 0))
+    named = [(f"{stage}/{name}", count) for stage, found in sizes.items() for name, count in found.items()]
+    named.sort(key=lambda pair: -pair[1])
+    largest = [
+        [tag("span", name, class_="hash"), value(numerals.size(count), count)] for name, count in named[:LARGEST]
+    ]
+    title = f"The {len(largest)} largest of {numerals.counted(len(named), 'file')}"
+    fold = folded(title, table(["File", "Size"], largest))
+    return section(
+        "files",
+        "Files",
+        figure("Size of each stage’s result", "As its manifest lists it.", drawing),
+        _model(facts),
+        fold,
+    )
+
+
+def outputs(manifest: Row) -> dict[str, float]:
+    """Return the bytes of each file that a stage's manifest lists."""
+    found = pairs(manifest, "outputs")
+    return {str(name): count for name, entry in found.items() if (count := number(entry, "bytes")) is not None}
+
+
+def _model(facts: Facts) -> Markup | None:
+    if facts.newest_checkpoint is None:
+        return None
+    name = f"train/{facts.newest_checkpoint.name}"
+    return tag("p", "The model is the folder ", tag("code", name), "; plain Transformers opens it as it is.")
+
+
+def reproduce(facts: Facts) -> Markup:
+    """Give the command, the recipe, the hashes and the versions."""
+    recipe = published(facts.recipe)
+    shape = facts.recipe.model
+    about = (
+        f"{shape.layers} layers, width {shape.hidden_size}, feed-forward {shape.intermediate_size}, "
+        f"{numerals.counted(shape.heads, 'head')} ({numerals.counted(shape.key_value, 'key-value head')}), "
+        f"vocabulary {numerals.whole(facts.recipe.tokens.vocabulary)}, "
+        f"context {numerals.whole(facts.recipe.tokens.sequence)}, seed {facts.recipe.seed}"
+    )
+    return section(
+        "reproduce",
+        "Reproducibility",
+        tag("p", f"A Llama with {about}. With the same text and versions, these lines do the same run again:"),
+        tag("pre", tag("code", f"pip install lhama\nlhama run {facts.recipe.name}.toml")),
+        folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe))),
+        _hashes(facts),
+        _versions(facts),
+    )
+
+
+def published(recipe: Recipe) -> str:
+    """Write the resolved recipe with only the last name of each path."""
+    sources = tuple(
+        source
+        if source.kind == "hub" or source.path is None
+        else source.model_copy(update={"path": _last(source.path)})
+        for source in recipe.corpus.source
+    )
+    tokens = recipe.tokens
+    if tokens.from_ is not None:
+        tokens = tokens.model_copy(update={"from_": _last(tokens.from_)})
+    corpus = recipe.corpus.model_copy(update={"source": sources})
+    return dumps(recipe.model_copy(update={"corpus": corpus, "tokens": tokens}))
+
+
+def _last(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(path, tuple):
+        return tuple(PurePosixPath(one).name or one for one in path)
+    return PurePosixPath(path).name or path
+
+
+def _hashes(facts: Facts) -> Markup:
+    rows: list[list[Child]] = []
+    for stage in STAGES:
+        identity = words(facts.manifests[stage], "identity")
+        if identity:
+            rows.append([f"{stage} stage", tag("span", identity, class_="hash")])
+    weights = words(pairs(pairs(facts.manifests["train"], "outputs"), _weights_name(facts)), "sha256")
+    if weights:
+        rows.append(["weights, model.safetensors", tag("span", weights, class_="hash")])
+    if not rows:
+        return missing("No stage has finished yet, so there are no hashes.")
+    return table(["SHA-256 of the result", "Hash"], rows, words=2)
+
+
+def _weights_name(facts: Facts) -> str:
+    return f"{facts.newest_checkpoint.name}/model.safetensors" if facts.newest_checkpoint else ""
+
+
+def _versions(facts: Facts) -> Markup | None:
+    stages = [stage for stage in STAGES if pairs(facts.manifests[stage], "versions")]
+    names = list(dict.fromkeys(name for stage in stages for name in pairs(facts.manifests[stage], "versions")))
+    if not names:
+        return None
+    rows = []
+    for name in names:
+        found = [str(pairs(facts.manifests[stage], "versions").get(name, "")) for stage in stages]
+        known = list(dict.fromkeys(version for version in found if version))
+        rows.append([name, join([tag("span", version, class_="mono") for version in known], ", ")])
+    return table(["Version", "In use"], rows, words=2)

@@ -1,0 +1,155 @@
+"""The chapters on learning: loss, bits per byte, learning rate and throughput over the tokens seen.
+
+In: loss.jsonl, validation.jsonl, metrics.jsonl and final.json. Out: four figures and the table of validations. Subtle:
+the loss of a step is the mean over that step's own rows, so it jumps; where there are more steps than pixels,
+neighbours are merged into their mean and the shade behind it is their range.
+"""
+
+from collections.abc import Callable, Sequence
+from statistics import fmean, median
+
+from lhama.plan.recipe import Recipe
+from lhama.release import figures, numerals
+from lhama.release.facts import Facts, Row, items, number, pairs, words
+from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+
+TOKENS = figures.Axis("tokens seen", numerals.tick, from_zero=True)
+FEWEST_FOR_CURVE = 2
+DEVICE: tuple[tuple[str, str, Callable[[list[float]], float], Callable[[float], str]], ...] = (
+    ("process_memory_bytes", "Memory of the process, highest", max, numerals.size),
+    ("memory_used_bytes", "Memory in use, highest", max, numerals.size),
+    ("utilization", "Utilization, mean", fmean, numerals.percent),
+    ("watts", "Power, mean", fmean, lambda watts: f"{numerals.significant(watts)}{numerals.SPACE}W"),
+    ("temperature", "Temperature, highest", max, lambda heat: f"{numerals.significant(heat)}{numerals.SPACE}°C"),
+)
+
+
+def _text(places: int) -> Callable[[float], str]:
+    return lambda amount: numerals.fixed(amount, places)
+
+
+def points(rows: Sequence[Row], key: str) -> list[tuple[float, float]]:
+    """Take a figure of the rows over their tokens; rows without it are left out."""
+    found = [(number(row, "tokens"), number(row, key)) for row in rows]
+    return [(tokens, amount) for tokens, amount in found if tokens is not None and amount is not None]
+
+
+def drawn(title: str, sentence: str, line: figures.Curve, y: figures.Axis, tint: int, unit: str) -> Markup:
+    """Make the figure of a curve with the line that tells the values pointed at."""
+    says = [f"{numerals.whole(tokens)} tokens: {y.say(amount)} {unit}" for tokens, amount in line.points]
+    if line.band:
+        ranges = [f", range {y.say(low)} to {y.say(high)}" if low < high else "" for low, high in line.band]
+        says = [words_of + around for words_of, around in zip(says, ranges, strict=True)]
+    drawing = Markup(figures.curve(title, line, TOKENS, y, tint, says))
+    return figure(title, sentence, drawing, tag("output", says[-1], class_="readout"))
+
+
+def learning(facts: Facts) -> Markup:
+    """Show how the model learned."""
+    parts = [_training_loss(facts), _held_out(facts), _by_source(facts), _learning_rate(facts)]
+    if not any(parts):
+        parts = [missing("Training has not written any figures yet.")]
+    return section("learning", "Learning", *parts)
+
+
+def _training_loss(facts: Facts) -> Markup | None:
+    found = points(facts.losses, "loss")
+    if len(found) < FEWEST_FOR_CURVE:
+        return missing("There is no learning curve: loss.jsonl holds fewer than two steps.")
+    line = figures.merged(found)
+    merged = " The line is the mean of neighbouring steps, the shade their range." if line.band else ""
+    axis = figures.Axis("nats per token, logarithmic", _text(3), logarithmic=True)
+    sentence = f"On the text of each step, {numerals.counted(len(found), 'step')}.{merged}"
+    return drawn("Training loss", sentence, line, axis, 0, "nats per token")
+
+
+def _held_out(facts: Facts) -> Markup:
+    found = points(facts.validations, "bits_per_byte")
+    if not found:
+        return missing("Held-out text has not been measured: validation.jsonl has no bits per byte.")
+    axis = figures.Axis("bits per byte, logarithmic", _text(3), logarithmic=True)
+    rows = [
+        [
+            value(numerals.whole(number(row, "tokens") or 0), number(row, "tokens")),
+            *(_figure(row, key, places) for key, places in (("bits_per_byte", 4), ("perplexity", 2))),
+        ]
+        for row in facts.validations
+    ]
+    sentence = (
+        "How many bits the model needs for each byte of text that it never saw: lower is better, and the measure does "
+        "not depend on the vocabulary. Points in between use a part of the held-out text, the last one all of it."
+    )
+    measured = folded("All measurements as a table", table(["Tokens seen", "Bits per byte", "Perplexity"], rows))
+    line = figures.Curve(found, dots=True) if len(found) <= 60 else figures.merged(found)
+    return join([drawn("Held-out text", sentence, line, axis, 1, "bits per byte"), measured])
+
+
+def _figure(row: Row, key: str, places: int) -> Markup:
+    amount = number(row, key)
+    return value("–" if amount is None else numerals.fixed(amount, places), amount)
+
+
+def _by_source(facts: Facts) -> Markup | None:
+    """Compare sources by their own held-out text, when there are several."""
+    rows = []
+    for name, entry in pairs(facts.judgement, "by_source").items():
+        amount = number(entry, "bits_per_byte") if isinstance(entry, dict) else number({"it": entry}, "it")
+        if amount is not None:
+            rows.append((str(name), amount, numerals.fixed(amount, 3)))
+    if len(rows) < FEWEST_FOR_CURVE:
+        return None
+    rows.sort(key=lambda row: row[1])
+    drawing = Markup(figures.bars("Bits per byte by source", rows, 1))
+    return figure(
+        "Held-out text by source", "Bits per byte at the end; text that is more regular needs fewer.", drawing
+    )
+
+
+def _learning_rate(facts: Facts) -> Markup | None:
+    found = points(facts.losses, "learning_rate")
+    if len(found) < FEWEST_FOR_CURVE:
+        return None
+    axis = figures.Axis("learning rate", _rate, from_zero=True)
+    return drawn("Learning rate", _schedule(facts.recipe), figures.thinned(found), axis, 2, "")
+
+
+def _schedule(recipe: Recipe) -> str:
+    train = recipe.train
+    shapes = {
+        "cosine": "then falls as a cosine",
+        "wsd": f"stays, and falls over the last {numerals.large(train.decay_tokens or 0)} tokens",
+        "constant": "then stays",
+    }
+    rise = f"It rises over {numerals.large(train.warmup_tokens)} tokens, " if train.warmup_tokens else "It "
+    return f"{rise}{shapes[train.schedule]}."
+
+
+def _rate(amount: float) -> str:
+    return "0" if amount == 0 else numerals.significant(amount) if abs(amount) < 1e-3 else f"{amount:.6g}"
+
+
+def throughput(facts: Facts) -> Markup:
+    """Show how fast the machine worked, redone work left out."""
+    found = points(facts.metrics, "tokens_per_second")
+    if len(found) < FEWEST_FOR_CURVE:
+        sentence = "There is no curve of throughput: metrics.jsonl holds fewer than two measurements."
+        return section("speed", "Speed", missing(sentence), _device(facts))
+    axis = figures.Axis("tokens per second", numerals.whole, from_zero=True)
+    middle = median(speed for _, speed in found)
+    sentence = f"Tokens trained on in a second; the median is {numerals.whole(middle)}."
+    curve = drawn("Throughput", sentence, figures.merged(found), axis, 2, "tokens per second")
+    return section("speed", "Speed", curve, _device(facts))
+
+
+def _device(facts: Facts) -> Markup | None:
+    """List what the machine said about itself while it trained."""
+    readings = [reading for row in facts.metrics for reading in (row, pairs(row, "device"))]
+    readings += [card for reading in list(readings) for card in items(reading, "accelerators")]
+    rows: list[list[Child]] = []
+    for key, name, summed, say in DEVICE:
+        amounts = [amount for reading in readings if (amount := number(reading, key)) is not None]
+        if amounts:
+            rows.append([name, value(say(summed(amounts)), summed(amounts))])
+    cards = sorted({words(reading, "name") for reading in readings} - {""})
+    rows[:0] = [["Accelerator", ", ".join(cards)]] if cards else []
+    return table(["The machine while it trained", "Reading"], rows) if rows else None
