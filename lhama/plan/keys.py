@@ -81,6 +81,7 @@ def unknown(key: str) -> Problem:
     beside = [name for name in known if name.rpartition(".")[0] == section]
     near = elsewhere or difflib.get_close_matches(key, beside, n=1, cutoff=0.6)
     near = near or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    near = near or [name for name in known if key.startswith(f"{name}.")]
     remedy = f"did you mean {near[0]}?" if near else "see `lhama explain`"
     return Problem("unknown key", key=key, remedy=remedy)
 

@@ -32,6 +32,8 @@ NOT_NEGATIVE = Field(ge=0)
 SHARE = Field(ge=0, le=1)
 # A source or phase becomes a folder name and a part of a dotted key, so no dots, slashes or spaces.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+# A run's name is a folder only, so dots are welcome in it: tinyllama-1.1b.
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z][a-z]{3})?$")]
 
 

@@ -10,7 +10,7 @@ from pydantic import PrivateAttr, model_validator
 
 from lhama.plan.fields_model import Model, PhaseSettings, Release, Serve, Train
 from lhama.plan.fields_text import Budget, Corpus, Hardware, Record, Tokens
-from lhama.plan.kinds import OPERATIONAL, RESULT, Language, Name, Section
+from lhama.plan.kinds import OPERATIONAL, RESULT, Language, RunName, Section
 from lhama.plan.problem import Problem
 
 RECIPE_VERSION = 1
@@ -21,8 +21,8 @@ class Recipe(Section):
 
     recipe_version: Annotated[int, OPERATIONAL] = RECIPE_VERSION
     """The version of this format; a later Lhama says what changed."""
-    name: Annotated[Name, OPERATIONAL]
-    """The name of the run and of its folder."""
+    name: Annotated[RunName, OPERATIONAL]
+    """The name of the run and of its folder: letters, digits, dots, - and _."""
     language: Annotated[Language, RESULT] = "pt"
     """The main language of the text, as an ISO 639 code."""
     seed: Annotated[int, RESULT] = 0

@@ -9,7 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from lhama.plan.kinds import Language, RunName
+from lhama.plan.problem import Problem
 from lhama.plan.writing import value
 
 OPENINGS = {
@@ -129,22 +134,30 @@ license = "CC0-1.0"
 
 def new_recipe(name: str, language: str, paths: Sequence[str]) -> str:
     """Return a commented recipe that runs as written on the given files, folders or globs."""
-    from lhama.plan.recipe import loads
-
+    _check("name", RunName, name)
+    _check("language", Language, language)
     sources, taken = "", set[str]()
     for path in paths:
         label = _label(path, taken)
         taken.add(label)
         sources += SOURCE.format(name=value(label), path=value(_slashes(path)))
-    text = TEMPLATE.format(
+    return TEMPLATE.format(
         name=name,
         quoted_name=value(name),
         language=value(language),
         sources=sources or TALES,
         prompts=value(list(OPENINGS.get(language, ()))),
     )
-    loads(text)  # a wrong name or language is refused here, before a file is written
-    return text
+
+
+def _check(key: str, kind: Any, text: str) -> None:
+    """Refuse a bad name or language before it stands in a file."""
+    try:
+        TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        raise Problem(
+            f"{text!r} has not the form it must have", key=key, remedy=f"see `lhama explain {key}`"
+        ) from error
 
 
 def _slashes(path: str) -> str:

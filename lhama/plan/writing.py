@@ -43,5 +43,5 @@ def value(one: Any) -> str:
     if isinstance(one, list):
         return "[" + ", ".join(value(item) for item in one) + "]"
     if isinstance(one, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {value(item)}" for key, item in one.items()) + " }"
+        return "{ " + ", ".join(f"{value(key)} = {value(item)}" for key, item in one.items()) + " }"
     return repr(one)

@@ -1,0 +1,166 @@
+"""The plan: counts by hand, by the published models, by the other implementation, and refusals over a limit."""
+
+import json
+
+import pytest
+
+from lhama.plan.arithmetic import expected_utilization, memory, precision_on
+from lhama.plan.budget import flops_per_token, parameters, plan
+from lhama.plan.hardware import ACCELERATORS
+from lhama.plan.problem import Problem
+from lhama.plan.recipe import Recipe, load
+
+SHAPES = {"ttl-160m": 162_417_408, "ttl-460m": 468_239_360, "tinyllama-1.1b": 1_100_048_384}
+
+
+def counted(recipe: Recipe) -> dict[str, int]:
+    return parameters(recipe.model, recipe.tokens.vocabulary)
+
+
+@pytest.mark.parametrize(("name", "total"), SHAPES.items())
+def test_the_published_parameter_counts(name: str, total: int) -> None:
+    assert counted(load(name))["total"] == total
+
+
+def test_parameters_by_hand() -> None:
+    changes = ["model.hidden_size=8", "model.intermediate_size=16", "model.layers=1", "model.heads=2"]
+    tiny = load("demo", [*changes, "model.key_value_heads=1", "tokens.vocabulary=384"])
+    # q and o 8x8 each, k and v 8x4 each; gate, up and down 8x16 each; three norms of 8.
+    expected = {"embedding": 3072, "attention": 192, "mlp": 384, "norm": 24, "head": 3072, "total": 6744}
+    assert counted(tiny) == expected
+    tied = load("demo", [*changes, "model.key_value_heads=1", "tokens.vocabulary=384", "model.tied=true"])
+    assert counted(tied)["head"] == 0 and counted(tied)["total"] == 6744 - 3072
+    wide = load("demo", [*changes, "model.head_dim=8", "tokens.vocabulary=384"])
+    assert counted(wide)["attention"] == 4 * 8 * 16
+
+
+def test_operations_per_token_of_the_published_models() -> None:
+    # 0.940 and 1.053 G for the small one, 2.915 and 3.217 G for the large one, in the two conventions.
+    for name, causal, palm in (("ttl-160m", 0.940e9, 1.053e9), ("ttl-460m", 2.915e9, 3.217e9)):
+        recipe = load(name)
+        found = flops_per_token(recipe.model, recipe.tokens.vocabulary, recipe.tokens.sequence)
+        assert found["causal"] == pytest.approx(causal, rel=1e-3)
+        assert found["palm"] == pytest.approx(palm, rel=1e-3)
+
+
+def test_tinyllamas_utilization_reproduces() -> None:
+    # 24,000 tokens/s on an A100 are the 56% its authors report, in the PaLM convention.
+    recipe = load("tinyllama-1.1b")
+    palm = flops_per_token(recipe.model, recipe.tokens.vocabulary, recipe.tokens.sequence)["palm"]
+    assert 24_000 * palm / 312e12 == pytest.approx(0.56, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["demo", "tinyllama-1.1b"])
+def test_the_network_counts_the_same(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    llama = pytest.importorskip("lhama.model.llama")
+    recipe = load(name, ["model.layers=2"])
+    with torch.device("meta"):
+        network = llama.Llama(llama.LlamaConfig.from_recipe(recipe, recipe.tokens.vocabulary))
+    assert network.parameters_by_role() == counted(recipe)
+    mine = flops_per_token(recipe.model, recipe.tokens.vocabulary, recipe.tokens.sequence)
+    assert network.flops_per_token() == mine["causal"]
+
+
+def test_teenytinyllamas_record_is_what_its_speed_implies() -> None:
+    # Its log: 38.7 hours and 15.52 kWh for 458,000 steps; with the speed given, time and energy must follow.
+    found = plan(load("ttl-160m"), throughput=3_751_936_000 / 139_415)
+    assert found["time"]["source"] == "measured"
+    assert found["time"]["hours"] == pytest.approx(38.73, abs=0.01)
+    assert found["energy"]["kwh"] == pytest.approx(15.52, rel=0.01)
+    assert found["energy"]["kgco2e"] == pytest.approx(15.52 * 0.381, rel=0.01)
+    assert 0.09 < found["time"]["utilization"] < 0.10
+    assert found["training"]["steps"] == 458_000
+    assert found["training"]["tokens_per_parameter"] == pytest.approx(23.1, abs=0.01)
+
+
+def test_money_and_energy_by_hand() -> None:
+    changes = ["hardware.accelerator=h100", "hardware.count=2", "hardware.price_per_hour=3", "hardware.pue=1.5"]
+    changes += ["hardware.watts=600", "hardware.host_watts=100", "hardware.grid_gco2e_per_kwh=200"]
+    found = plan(load("demo", changes), throughput=3_006_464 / 3600 / 2)
+    assert found["time"]["hours"] == pytest.approx(2)
+    assert found["money"] == {"amount": pytest.approx(12), "currency": "USD"}
+    assert found["energy"]["kwh"] == pytest.approx(4.2)  # 1.4 kW for 2 hours, times 1.5
+    assert found["energy"]["kgco2e"] == pytest.approx(0.84)
+
+
+def test_a_recipe_over_a_limit_is_refused_with_what_would_fit() -> None:
+    speed = 3_006_464 / 3600  # one hour for the whole run
+    with pytest.raises(Problem) as caught:
+        plan(load("demo", ["budget.hours=0.5", "budget.kgco2e=1e-9"]), throughput=speed)
+    assert caught.value.key == "budget.kgco2e" and "budget.hours" in str(caught.value)
+    with pytest.raises(Problem) as caught:
+        plan(load("demo", ["budget.hours=0.5"]), throughput=speed)
+    assert caught.value.key == "budget.hours"
+    assert "1,499,136 of the 3,006,464 tokens would fit" in str(caught.value)
+    # What the refusal offers must be accepted.
+    fitting = load("demo", ["budget.hours=0.5", "train.tokens=1499136"])
+    assert plan(fitting, throughput=speed)["time"]["hours"] <= 0.5
+
+
+def test_money_in_another_currency_needs_a_price() -> None:
+    changes = ["budget.currency=BRL", "hardware.accelerator=h100"]
+    assert plan(load("demo", changes))["money"]["amount"] is None
+    with pytest.raises(Problem, match=r"set hardware\.price_per_hour"):
+        plan(load("demo", [*changes, "budget.money=100"]))
+    assert plan(load("demo", [*changes, "budget.money=100", "hardware.price_per_hour=14"]))["money"]["amount"] > 0
+
+
+def test_memory_by_hand() -> None:
+    recipe = load("ttl-160m", ["train.precision=fp32"])
+    room = memory(recipe, ACCELERATORS["a100-40"], "fp32")
+    assert room.fixed == 16 * 162_417_408
+    bf16 = memory(recipe, ACCELERATORS["a100-40"], "bf16")
+    assert bf16.fixed == 18 * 162_417_408 and bf16.activations_per_row < room.activations_per_row
+    assert room.fits and room.rows == 4
+
+
+def test_what_does_not_fit_is_said() -> None:
+    found = plan(load("tinyllama-1.1b", ["hardware.accelerator=t4", "hardware.count=1", "train.precision=fp32"]))
+    assert found["memory"]["fits"] is False
+    assert any("does not fit" in row[2] for table in found["tables"] for row in table["rows"])
+
+
+def test_more_accelerators_share_the_weights() -> None:
+    recipe = load("tinyllama-1.1b")
+    alone = memory(load("tinyllama-1.1b", ["hardware.count=1"]), ACCELERATORS["a100-40"], "bf16")
+    assert memory(recipe, ACCELERATORS["a100-40"], "bf16").fixed == pytest.approx(alone.fixed / 16, rel=1e-6)
+
+
+def test_checkpoints_on_disk() -> None:
+    # 20 and 48 checkpoints for ever, two rolling ones and one in the making, 12 bytes a parameter.
+    for name, suite in (("ttl-160m", 20), ("ttl-460m", 48)):
+        found = plan(load(name))["disk"]
+        assert found["suite_checkpoints"] == suite * 12 * SHAPES[name]
+        assert found["rolling_checkpoints"] == 3 * 12 * SHAPES[name]
+    assert plan(load("ttl-160m"))["disk"]["tokens_at_most"] == 2 * 3_751_936_000
+
+
+def test_utilization_is_the_table_at_its_points_and_rises_between() -> None:
+    h100 = ACCELERATORS["h100"]
+    assert expected_utilization(h100, 160_000_000) == pytest.approx(0.40)
+    assert expected_utilization(h100, 10) == 0.10 and expected_utilization(h100, 10**12) == 0.50
+    shares = [expected_utilization(h100, 10**7 * 2**n) for n in range(8)]
+    assert shares == sorted(shares)
+
+
+def test_precision_follows_the_device() -> None:
+    recipe = load("demo")
+    assert precision_on(recipe, ACCELERATORS["h100"]) == "bf16"
+    assert precision_on(recipe, ACCELERATORS["t4"]) == "fp32"
+    assert precision_on(load("demo", ["train.precision=fp32"]), ACCELERATORS["h100"]) == "fp32"
+
+
+def test_a_plan_is_json_and_its_tables_are_text() -> None:
+    found = plan(load("tinyllama-1.1b-v1.1"))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    rows = [row for table in found["tables"] for row in table["rows"]]
+    assert all(len(row) == 3 and all(isinstance(cell, str) for cell in row) for row in rows)
+    assert ["phase cooldown", "150,000,893,952 tokens", "batch 7,340,032, text 1"] in rows
+
+
+def test_a_tiny_run_promises_no_loss() -> None:
+    # The laws promised the demo 13 nats a token, where guessing among 2,048 pieces costs 7.6.
+    found = plan(load("demo"))
+    assert found["loss"]["in_range"] is False
+    assert any("no scaling law" in row[1] for table in found["tables"] for row in table["rows"])
