@@ -260,8 +260,8 @@ def usable(index: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _open(folder: Path, entry: Mapping[str, Any], dtype: str, sequence: int, packing: str) -> Source:
     place = folder / entry["folder"]
-    paths = [place / f"stream-{number:05d}.npy" for number in range(len(entry["streams"]))]
-    stream = Stream(paths, entry["streams"], dtype)
+    files = entry["streams"]
+    stream = Stream([place / file["file"] for file in files], [file["tokens"] for file in files], dtype)
     documents: NDArray[np.int64] = np.load(place / "documents.npy", mmap_mode="r", allow_pickle=False)
     rows = open_rows(place, entry["tokens"], sequence, packing)
     return Source(entry["name"], entry["tokens"], stream, rows, documents)

@@ -27,6 +27,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lhama.record import files
 from lhama.tokens.streams import save_array
 
 Piece = tuple[int, int]
@@ -164,6 +165,9 @@ def open_rows(folder: Path, tokens: int, sequence: int, packing: str) -> Rows:
         rows = best_fit(np.load(folder / "documents.npy", mmap_mode="r"), sequence)
         # The pieces first: who sees the row index may rely on both. Two writers at once write the same bytes.
         save_array(table_path, rows.table)
+        places = rows.count * (sequence + 1)
+        told = {"rows": rows.count, "pieces": len(rows.table), "places": places, "waste": rows.waste(sequence)}
+        files.write_json(folder / f"{name}.json", told)
         save_array(firsts_path, rows.firsts)
     return PackedRows(np.load(firsts_path, mmap_mode="r"), np.load(table_path, mmap_mode="r"))
 

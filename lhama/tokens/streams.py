@@ -5,7 +5,6 @@ uint16 holds ids up to 65,535, beyond that uint32. Subtle: a stream's length is 
 written twice; numpy pads the header of an array that may grow, which keeps its size the same.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lhama.record import files
 
 Ids = NDArray[np.unsignedinteger[Any]]
 
@@ -27,12 +28,8 @@ def dtype_for(vocabulary: int) -> str:
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write an array so that the name holds all of it or nothing."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
+    with files.writing(path) as temporary, temporary.open("wb") as file:
         np.save(file, array, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 class StreamWriter:
@@ -42,9 +39,9 @@ class StreamWriter:
         self.path = path
         self.dtype = np.dtype(dtype)
         self.length = 0
-        self._part = path.with_name(path.name + ".part")
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._part.open("wb")
+        self._writing = files.writing(path)
+        self._file = self._writing.__enter__().open("wb")
         self._header()
 
     def _header(self) -> None:
@@ -66,11 +63,8 @@ class StreamWriter:
         if kind is None:
             self._file.seek(0)
             self._header()
-            self._file.flush()
-            os.fsync(self._file.fileno())
         self._file.close()
-        if kind is None:
-            self._part.replace(self.path)
+        self._writing.__exit__(kind, error, trace)
 
 
 class Stream:

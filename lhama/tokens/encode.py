@@ -1,0 +1,181 @@
+"""Turn corpus shards into token streams, one shard at a time, so that a killed stage goes on where it stopped.
+
+In go the corpus's parquet shards, out come for each source `stream-0000k.npy` (a document is `<s> ... </s>`), the
+offsets of its documents, and the same for held-out text with the raw bytes of each document. A shard is a unit: it is
+done when its record in `units/` is there. Memory holds one slice of a shard (8 MB of text) at a time.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import compute, parquet
+
+from lhama.record import files
+from lhama.tokens.streams import StreamWriter, dtype_for, save_array
+from lhama.tokens.vocabulary import Vocabulary
+
+SLICE_BYTES = 8 << 20  # text encoded at once: enough work for every thread, little memory
+ROWS_AT_ONCE = 256  # rows read at once from a shard; documents may be books
+UNITS = "units"
+SPLITS = ("train", "heldout")
+
+Tick = Callable[[int], None]
+Entry = dict[str, Any]
+
+
+def shards(corpus: Path, split: str) -> list[Path]:
+    """List the shards of a split in corpus order."""
+    return sorted((corpus / "data").glob(f"{split}-*.parquet"))
+
+
+def text_bytes(shard: Path) -> int:
+    """Return about how much text a shard holds, from its footer."""
+    footer = parquet.ParquetFile(shard).metadata
+    column = footer.schema.names.index("text")
+    return sum(footer.row_group(group).column(column).total_uncompressed_size for group in range(footer.num_row_groups))
+
+
+def slices(shard: Path, columns: list[str]) -> Iterator[Any]:
+    """Read a shard in record batches of bounded size in bytes."""
+    for batch in parquet.ParquetFile(shard).iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
+        sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
+        group = np.cumsum(sizes) // SLICE_BYTES
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(sizes)], strict=True):
+            yield batch.slice(int(start), int(stop - start))
+
+
+def samples(corpus: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield (source, id, text) of all training documents."""
+    for shard in shards(corpus, "train"):
+        for batch in slices(shard, ["source", "id", "text"]):
+            columns = (batch.column(name).to_pylist() for name in ("source", "id", "text"))
+            yield from zip(*columns, strict=True)
+
+
+def folder_of(source: str) -> str:
+    """Return a folder name for a source: its own where that is safe on every file system, else with a hash."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", source) and source != UNITS:
+        return source
+    plain = re.sub(r"[^a-z0-9_-]+", "-", source.lower())[:48].strip("-")
+    return f"{plain or 'source'}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+
+
+class _Parts:
+    """The arrays that one shard adds to one source, open while the shard is read."""
+
+    def __init__(self, folder: Path, stream: Path, prefix: str, dtype: str) -> None:
+        self.stream = StreamWriter(stream, dtype)
+        self.prefix = folder / UNITS / prefix
+        self.lengths: list[NDArray[np.int64]] = []
+        self.bytes: list[NDArray[np.int64]] = []
+        self.words = 0
+
+    def close(self) -> Entry:
+        self.stream.__exit__(None, None, None)
+        lengths, sizes = np.concatenate(self.lengths), np.concatenate(self.bytes)
+        save_array(self.prefix.with_name(self.prefix.name + "-lengths.npy"), lengths)
+        save_array(self.prefix.with_name(self.prefix.name + "-bytes.npy"), sizes)
+        return {
+            "file": self.stream.path.name,
+            "prefix": self.prefix.name,
+            "documents": len(lengths),
+            "tokens": int(lengths.sum()),
+            "bytes": int(sizes.sum()),
+            "words": self.words,
+        }
+
+
+def encode_shard(shard: Path, split: str, folder: Path, vocabulary: Vocabulary, tick: Tick) -> dict[str, Entry]:
+    """Encode one shard, or return the record that an earlier start left of it."""
+    name = shard.name.removesuffix(".parquet")
+    record = folder / UNITS / f"{name}.json"
+    if record.exists():
+        tick(text_bytes(shard))
+        found: dict[str, Entry] = files.read_json(record)
+        return found
+    dtype = dtype_for(vocabulary.size)
+    parts: dict[str, _Parts] = {}
+    for batch in slices(shard, ["source", "text"]):
+        for source, texts, sizes in _runs(batch):
+            if source not in parts:
+                where = folder / folder_of(source) / _stream_name(folder, source, name, split)
+                parts[source] = _Parts(folder, where, f"{name}-{folder_of(source)}", dtype)
+            _append(parts[source], texts, sizes, vocabulary, count_words=split == "heldout")
+        tick(int(compute.sum(compute.binary_length(batch.column("text"))).as_py() or 0))
+    entries = {source: {**part.close(), "shard": shard.name} for source, part in parts.items()}
+    files.write_json(record, entries)
+    return entries
+
+
+def _stream_name(folder: Path, source: str, shard: str, split: str) -> str:
+    if split == "heldout":
+        return f"heldout-part-{shard.split('-')[1]}.npy"
+    before = [path for path in sorted((folder / UNITS).glob("train-*.json")) if source in files.read_json(path)]
+    return f"stream-{len(before):05d}.npy"
+
+
+def _runs(batch: Any) -> Iterator[tuple[str, list[str], NDArray[np.int64]]]:
+    """Split a batch where the source changes."""
+    sources = batch.column("source").to_pylist()
+    sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
+    starts = [i for i in range(len(sources)) if i == 0 or sources[i] != sources[i - 1]]
+    for start, stop in zip(starts, [*starts[1:], len(sources)], strict=True):
+        yield sources[start], batch.column("text").slice(start, stop - start).to_pylist(), sizes[start:stop]
+
+
+def _append(
+    part: _Parts, texts: list[str], sizes: NDArray[np.int64], vocabulary: Vocabulary, count_words: bool
+) -> None:
+    bos, eos = np.array([vocabulary.bos]), np.array([vocabulary.eos])
+    arrays = vocabulary.encode_documents(texts)
+    part.stream.append(np.concatenate([piece for array in arrays for piece in (bos, array, eos)]))
+    part.lengths.append(np.array([len(array) + 2 for array in arrays], dtype=np.int64))
+    part.bytes.append(sizes)
+    if count_words:
+        part.words += sum(len(text.split()) for text in texts)
+
+
+def assemble(folder: Path, source: str, train: list[Entry], held: list[Entry], dtype: str) -> Entry:
+    """Join what the shards added to a source; return its entry in tokens.json."""
+    place = folder / folder_of(source)
+    place.mkdir(parents=True, exist_ok=True)
+    save_array(place / "documents.npy", _offsets(_load(folder, train, "lengths")))
+    if held:
+        save_array(place / "heldout-documents.npy", _offsets(_load(folder, held, "lengths")))
+        save_array(place / "heldout-bytes.npy", _load(folder, held, "bytes"))
+        with StreamWriter(place / "heldout-stream-00000.npy", dtype) as joined:
+            for one in held:
+                joined.append(np.load(place / one["file"], mmap_mode="r"))
+    told = ("documents", "tokens", "bytes")
+    entry: Entry = {"name": source, "folder": place.name, **{key: _total(train, key) for key in told}}
+    entry["streams"] = [{key: one[key] for key in ("file", "shard", "documents", "tokens")} for one in train]
+    entry["heldout"] = {key: _total(held, key) for key in (*told, "words")}
+    return entry
+
+
+def clean(folder: Path) -> None:
+    """Remove what only an unfinished stage needs."""
+    for path in folder.glob("*/heldout-part-*.npy"):
+        path.unlink()
+    if (folder / UNITS).exists():
+        files.remove_tree(folder / UNITS)
+    files.remove_leftovers(folder)
+
+
+def _load(folder: Path, entries: list[Entry], kind: str) -> NDArray[np.int64]:
+    parts = [np.load(folder / UNITS / f"{entry['prefix']}-{kind}.npy") for entry in entries]
+    return np.concatenate([np.empty(0, dtype=np.int64), *parts])
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
+
+
+def _total(entries: list[Entry], key: str) -> int:
+    return sum(int(entry[key]) for entry in entries)
