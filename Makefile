@@ -15,7 +15,7 @@ endif
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow check format docs clean
 
 demo: $(VENV)/.lhama
 	$(BIN)/lhama run demo
@@ -34,6 +34,9 @@ check: $(VENV)/.lhama-dev
 format: $(VENV)/.lhama-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.lhama-dev
+	$(BIN)/python docs/reference.py
 
 clean:
 	rm -rf $(VENV)

@@ -1,0 +1,44 @@
+"""What several rooms' tests share: the real command in a process of its own that cannot leave loopback."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+TINY = HERE / "tiny.toml"
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run_lhama(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the real command in `cwd`; attempts to leave loopback land in cwd/connections and fail."""
+    environment = dict(os.environ, PYTHONPATH=str(HERE / "offline"), LHAMA_TEST_CONNECTIONS=str(cwd / "connections"))
+    environment["OMP_NUM_THREADS"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", "from lhama.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        check=False,
+        timeout=900,
+    )
+    assert not check or done.returncode == 0, f"lhama {' '.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def lhama() -> Command:
+    return run_lhama
+
+
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `lhama run` has done the whole tiny demo: runs/demo is complete."""
+    home = tmp_path_factory.mktemp("home")
+    done = run_lhama("run", str(TINY), cwd=home)
+    (home / "first-run.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+    return home

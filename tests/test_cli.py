@@ -1,0 +1,109 @@
+"""The command line: frozen verbs and options, instant and light help, clear errors with exit code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lhama.cli import app
+
+RECIPE_OPTIONS = {"--set", "--runs", "--again", "--json"}
+VERBS = {
+    "new": {"--language", "--json"},
+    "plan": {"--set", "--runs", "--json"},
+    "run": RECIPE_OPTIONS,
+    "status": {"--runs", "--json"},
+    "explain": {"--json"},
+    "doctor": {"--runs", "--json"},
+    "show": {"--step", "--runs", "--json"},
+    "corpus": RECIPE_OPTIONS,
+    "tokens": RECIPE_OPTIONS,
+    "train": RECIPE_OPTIONS,
+    "release": RECIPE_OPTIONS,
+    "chat": {"--set", "--runs"},
+}
+
+
+def lhama(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from lhama.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_verbs_and_options_are_frozen() -> None:
+    command = typer.main.get_command(app)
+    found = {
+        name: {option for parameter in verb.params for option in parameter.opts if option.startswith("--")} - {"--help"}
+        for name, verb in command.commands.items()  # type: ignore[attr-defined]
+    }
+    assert found == VERBS
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ["torch", "numba", "daft", "transformers", "numpy", "pyarrow", "codecarbon", "sentencepiece", "pydantic"]
+    code = (
+        "import sys; from typer.testing import CliRunner; from lhama.cli import app;"
+        "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0, result;"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(verb: str) -> None:
+    result = CliRunner().invoke(app, [verb, "--help"])
+    assert result.exit_code == 0
+    assert verb in result.output
+
+
+def test_an_unknown_key_is_one_message_with_a_suggestion_and_no_traceback(tmp_path: Path) -> None:
+    done = lhama("plan", "demo", "--set", "train.lerning_rate=1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "learning_rate" in done.stderr
+
+
+def test_a_missing_recipe_names_the_shipped_ones(tmp_path: Path) -> None:
+    done = lhama("plan", "no-such-recipe", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "demo" in done.stderr
+
+
+def test_a_missing_run_says_how_to_make_one(tmp_path: Path) -> None:
+    done = lhama("status", "nothing", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "lhama run" in done.stderr
+
+
+def test_new_writes_a_recipe_that_plans(tmp_path: Path) -> None:
+    (tmp_path / "texto.txt").write_text("Era uma vez.\n" * 50, encoding="utf-8")
+    made = lhama("new", "meu", "texto.txt", "--language", "pt", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    planned = lhama("plan", "meu.toml", "--json", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert json.loads(planned.stdout)
+    again = lhama("new", "meu", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "exists" in again.stderr
+
+
+def test_explain_json_without_a_key_is_the_json_schema() -> None:
+    schema = json.loads(lhama("explain", "--json").stdout)
+    assert schema["type"] == "object"
+    assert schema["properties"]["train"]
+
+
+def test_doctor_says_what_there_is() -> None:
+    found = json.loads(lhama("doctor", "--json").stdout)
+    assert found["machine"]["cores"] >= 1
+    assert found["use"]["precision"] in ("fp32", "bf16")
