@@ -12,7 +12,7 @@ import difflib
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lhama.plan.problem import Problem
@@ -106,6 +106,12 @@ def name_of_gpu(gpu: Gpu) -> str | None:
     return None
 
 
+def unknown_gpu(gpu: Gpu) -> Accelerator:
+    """Describe a GPU that is not in the table by the smallest one with bf16: a plan that errs says too long."""
+    label = f"{gpu.name} (not in the table, planned as an L4)"
+    return replace(ACCELERATORS["l4"], name="gpu", label=label, memory_bytes=gpu.memory_bytes)
+
+
 def cpu(machine: Machine) -> Accelerator:
     """Describe this machine's processor as an accelerator; its rate is what training sustains."""
     per_core = CORE_AMX if machine.amx_bf16 else CORE_AVX512_BF16 if machine.avx512_bf16 else CORE_OTHER
@@ -129,14 +135,9 @@ def accelerator(name: str) -> Accelerator:
         return ACCELERATORS[name]
     machine = this_machine()
     if name == "auto" and machine.gpus:
-        known = name_of_gpu(machine.gpus[0])
-        if known is not None:
-            return ACCELERATORS[known]
-        raise Problem(
-            f"this machine's {machine.gpus[0].name} is not in the table",
-            key="hardware.accelerator",
-            remedy=f"name the most similar of {', '.join(ACCELERATORS)}",
-        )
+        first = machine.gpus[0]
+        known = name_of_gpu(first)
+        return ACCELERATORS[known] if known is not None else unknown_gpu(first)
     return cpu(machine)
 
 
