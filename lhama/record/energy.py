@@ -45,6 +45,10 @@ class Reading:
         """Subtract an earlier reading."""
         return Reading(*(late - early for late, early in zip(astuple(self), astuple(before), strict=True)))
 
+    def plus(self, more: Reading) -> Reading:
+        """Add another reading."""
+        return Reading(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
+
     def times(self, factor: float) -> Reading:
         """Scale all figures."""
         return Reading(*(value * factor for value in astuple(self)))
@@ -156,7 +160,8 @@ class Ledger:
         self._path, self._stage, self._every, self._country = path, stage, every, country
         self._constant = constant  # None: the recipe wants no energy figures; only the seconds are kept
         self._start = start
-        self._since = time.monotonic()
+        self._since = self._counted = time.monotonic()  # up to where rows are written, and energy is counted
+        self._unwritten = NOTHING
         self._before: Reading | None = None
         self._lock = threading.Lock()
         self._ready, self._ended = threading.Event(), threading.Event()
@@ -209,23 +214,25 @@ class Ledger:
         if before is not None:
             return reading.since(before)
         moment = time.monotonic()
-        covered, elapsed = moment - started, moment - self._since
+        covered, elapsed = moment - started, moment - self._counted
         return reading.times(elapsed / covered) if covered >= elapsed / 2 else None
 
     def _write(self, used: Reading | None, method: str | None) -> None:
+        """Append a row; what a full disk refuses is carried into the next one, and must not stop the work here."""
         moment = time.monotonic()
-        seconds = moment - self._since
-        row: dict[str, Any] = {"time": now(), "stage": self._stage, "seconds": round(seconds, 3)}
+        row: Json = {"time": now(), "stage": self._stage, "seconds": round(moment - self._since, 3)}
         if self._constant is None:
             row |= {"kwh": None, "kgco2e": None, "method": "off", "country": self._country}
         else:
             if used is None:
-                used, method = self._constant.over(seconds), "constant"
+                used, method = self._constant.over(moment - self._counted), "constant"
+            used = self._unwritten = self._unwritten.plus(used)
             row |= {"kwh": used.kwh, "kgco2e": used.kgco2e, "cpu_kwh": used.cpu_kwh, "gpu_kwh": used.gpu_kwh}
             row |= {"ram_kwh": used.ram_kwh, "method": method, "country": self._country}
-        with suppress(OSError):  # a full disk must not stop the work here; the stage's own writes will speak of it
+        self._counted = moment
+        with suppress(OSError):
             append_row(self._path, row)
-        self._since = moment
+            self._since, self._unwritten = moment, NOTHING
 
 
 def _give_up(tracker: Tracker | None) -> None:

@@ -32,7 +32,9 @@ def writing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)  # noqa: PTH105 - one name for all platforms, and the crash tests count it
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise _with_space(error, path) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _no_space(path) from error
+        raise
     except Exception:
         temporary.unlink(missing_ok=True)
         raise
@@ -142,12 +144,8 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _with_space(error: OSError, path: Path) -> OSError | Problem:
-    """Turn "no space left" into a Problem that says where and how much is free; pass other errors on."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return error
-    free = size(free_bytes(path.parent))
+def _no_space(path: Path) -> Problem:
     return Problem(
-        f"no space left for {path}: {free} are free there",
+        f"no space left for {path}: {size(free_bytes(path.parent))} are free there",
         remedy="make room and start again; what was finished before is intact",
     )

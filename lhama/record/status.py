@@ -4,6 +4,7 @@ In: a run opened for reading. Out: one JSON-able dict; nothing is written, so a 
     stages      name, state (done, working, stopped, waiting), seconds, holder
     train       step, tokens, total_tokens, loss, tokens_per_second, seconds_left, validation, checkpoints
     energy      energy.totals: seconds, kwh, kgco2e, money, over all and by stage
+    comparison  figure, planned, actual: of the training, which is what the plan is about
     plan        the plan.json of the run; `final` is train/final.json; both are None where there is none
 """
 
@@ -31,13 +32,15 @@ Json = dict[str, Any]
 
 def status(run: Run) -> Json:
     """Gather everything that a person who looks at a run wants to know."""
+    train, energy, plan = _train(run), totals(run.folder), _json(run.folder / "plan.json")
     return {
         "name": run.name,
         "folder": str(run.folder),
         "stages": [_stage(run.folder, name) for name in STAGES],
-        "train": _train(run),
-        "energy": totals(run.folder),
-        "plan": _json(run.folder / "plan.json"),
+        "train": train,
+        "energy": energy,
+        "comparison": _comparison(plan, train, energy["by_stage"].get("train")),
+        "plan": plan,
         "final": _json(run.path("train") / "final.json"),
     }
 
@@ -83,6 +86,24 @@ def _train(run: Run) -> Json | None:
         "validation": validations[-1] if validations else None,
         "checkpoints": sorted(path.parent.name for path in folder.glob("step-*/manifest.json")),
     }
+
+
+def _comparison(plan: Json | None, train: Json | None, spent: Json | None) -> list[Json]:
+    """Set the plan's figures against what the training took so far."""
+    if plan is None:
+        return []
+    actual: Json = {"tokens": train and train["tokens"], "tokens_per_second": train and train["tokens_per_second"]}
+    for figure in ("hours", "kwh", "kgco2e", "money"):
+        actual[figure] = spent and (spent["seconds"] / 3600 if figure == "hours" else spent[figure])
+    planned = {
+        "tokens": plan["training"]["tokens"],
+        "tokens_per_second": plan["time"]["tokens_per_second"],
+        "hours": plan["time"]["hours"],
+        "kwh": plan["energy"]["kwh"],
+        "kgco2e": plan["energy"]["kgco2e"],
+        "money": plan["money"]["amount"],
+    }
+    return [{"figure": figure, "planned": value, "actual": actual[figure]} for figure, value in planned.items()]
 
 
 def _speed(folder: Path) -> float | None:
