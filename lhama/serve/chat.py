@@ -44,13 +44,13 @@ class Chat:
         self.answers = 0
 
     def complete(self, text: str) -> Iterator[str]:
-        """Yield the pieces of the continuation of a text, until the model ends the document or the length is used up."""
+        """Yield the continuation piece by piece, until the model ends the document or the length is used up."""
         ids = [self.vocabulary.bos, *self.vocabulary.encode(text)]
         decoder = self.vocabulary.stream_decoder()
         seed = self.seed + self.answers
         self.answers += 1
         for token in generate(self.model, ids, self.settings, seed=seed, stop=(self.vocabulary.eos,)):
-            yield decoder.add(token)
+            yield decoder.feed(token)
         yield decoder.finish()
 
     def command(self, line: str) -> str:
@@ -84,10 +84,8 @@ def answer(chat: Chat, line: str) -> None:
     if line.startswith("/"):
         try:
             console.plain(chat.command(line))
-        except ValidationError as problem:
-            console.warn(problem.errors()[0]["msg"])
-        except ValueError:
-            console.warn(f"{line}: that is not a number")
+        except (ValueError, Problem):  # pydantic's refusals are ValueErrors
+            console.warn(f"{line}: that value cannot be; /help says what can")
         return
     console.stream(line)
     for piece in chat.complete(line):

@@ -1,0 +1,141 @@
+"""What the verbs show: a plan, a status, a doctor's findings, a batch and the closing words, as tables on the console.
+
+In: the same JSON-able dictionaries that `--json` prints. Out: text for a person; nothing is computed here that is not
+in the dictionary already.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lhama.record import console
+from lhama.record.status import status
+
+if TYPE_CHECKING:
+    from lhama.record.run import Run
+
+Json = dict[str, Any]
+
+STATES = {"done": "done", "working": "working now", "stopped": "stopped, continues", "waiting": "not begun"}
+EXCERPT = 400  # characters of a batch's row that are shown
+
+
+def plan_tables(plan: Json) -> None:
+    """Show what a recipe will take, in the words that the plan itself carries."""
+    for table in plan["tables"]:
+        console.table(table["title"], ("", "", ""), table["rows"])
+        console.say("")
+
+
+def status_tables(state: Json) -> None:
+    """Show where a run stands: stages, training, and what it took beside what was planned."""
+    rows = [
+        (one["name"], STATES[one["state"]], console.duration(one["seconds"]) if one["seconds"] else "")
+        for one in state["stages"]
+    ]
+    console.table(f"{state['name']}: stages", ("stage", "state", "time"), rows)
+    train = state["train"]
+    if train:
+        console.say("")
+        console.table("training", ("", ""), _training_rows(train))
+    if state["comparison"]:
+        console.say("")
+        rows = [
+            (_label(one["figure"]), _number(one["figure"], one["planned"]), _number(one["figure"], one["actual"]))
+            for one in state["comparison"]
+        ]
+        console.table("plan and record of the training", ("", "planned", "so far"), rows)
+
+
+def _training_rows(train: Json) -> list[tuple[str, str]]:
+    rows = [
+        ("tokens", f"{console.count(train['tokens'])} of {console.count(train['total_tokens'])}"),
+        ("step", str(train["step"])),
+        ("loss", f"{train['loss']:.4f}"),
+    ]
+    if train["tokens_per_second"]:
+        rows.append(("speed", f"{console.count(train['tokens_per_second'])} tokens/s"))
+    if train["seconds_left"]:
+        rows.append(("time left", console.duration(train["seconds_left"])))
+    if train["validation"]:
+        rows.append(("held-out text", f"{train['validation']['bits_per_byte']:.4f} bits per byte"))
+    if train["checkpoints"]:
+        rows.append(("newest checkpoint", train["checkpoints"][-1]))
+    return rows
+
+
+def _label(figure: str) -> str:
+    return {"tokens_per_second": "tokens/s", "kwh": "energy", "kgco2e": "kgCO2e"}.get(figure, figure)
+
+
+def _number(figure: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    if figure == "hours":
+        return console.duration(value * 3600)
+    if figure == "kwh":
+        return console.energy(value)
+    if figure in ("money", "kgco2e"):
+        return f"{value:.2g}"
+    return console.count(value)
+
+
+def doctor_tables(found: Json) -> None:
+    """Show what this machine has, what is installed, and what Lhama will use."""
+    for title, rows in found["tables"]:
+        console.table(title, ("", ""), rows)
+        console.say("")
+
+
+def batch_rows(step: int, rows: list[Json]) -> None:
+    """Show the rows of one batch: where they come from and how their text begins."""
+    console.heading(f"step {step}: {len(rows)} rows")
+    for number, row in enumerate(rows, start=1):
+        documents = ", ".join(row["documents"][:4]) + (" ..." if len(row["documents"]) > 4 else "")
+        place = f"row {number}  source {row['source']}  epoch {row['epoch']}  documents {documents}"
+        console.plain(place)
+        text = " | ".join(text.strip() for text in row["texts"])
+        console.plain("    " + text[:EXCERPT].replace("\n", "\n    ") + ("..." if len(text) > EXCERPT else ""))
+
+
+def closing(run: Run) -> None:
+    """Say what came out of a run, where it lies, and what to type next."""
+    state = status(run)
+    train, spent, final = state["train"], state["energy"], state["final"] or {}
+    lines = []
+    if train and train["validation"]:
+        lines.append(
+            f"[bold]{run.name}[/bold] saw {console.count(train['tokens'])} tokens and predicts held-out text at "
+            f"[accent]{train['validation']['bits_per_byte']:.3f} bits per byte[/accent]."
+        )
+    lines.append(f"It took {console.duration(spent['seconds'])} and {console.energy(spent['kwh'])}.")
+    judged = final.get("tales")
+    if judged:
+        lines.append(
+            f"Of {judged['samples']} stories it wrote, {judged['passed']} are faultless Portuguese and name their hero "
+            f"(known combinations {judged['seen']['passed']} of {judged['seen']['samples']}, "
+            f"never seen in training {judged['held_out']['passed']} of {judged['held_out']['samples']}); "
+            f"{100 * judged['distinct_4']:.0f}% of their runs of four words occur once only."
+        )
+    report = run.path("release") / "report.html"
+    lines += [
+        "",
+        f"The report:     {shown_path(report)}",
+        f"The checkpoint: {shown_path(run.path('train') / train['checkpoints'][-1]) if train else 'none yet'}",
+        "",
+        "Next:",
+        f"  lhama chat {run.name}              let it continue your words",
+        f"  lhama status {run.name}            what it took, beside what was planned",
+        f"  lhama show {run.name} --step 1     the text of the first batch",
+        "  lhama new mine FOLDER --language pt   a recipe for text of your own",
+    ]
+    console.panel("\n".join(lines), title="done")
+
+
+def shown_path(path: Path) -> str:
+    """Say a path relative to where the person stands, where that is shorter."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
