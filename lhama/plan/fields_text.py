@@ -86,8 +86,8 @@ class Source(Section):
     """The column that holds a document's id; a document without one is named by its file and row."""
     url_column: Annotated[str, RESULT] = "url"
     """The column that holds a document's address; it may be missing."""
-    revision: Annotated[str | None, RESULT] = None
-    """The commit of a `hub` dataset; pin it, or two runs of one recipe may read different text."""
+    revision: Annotated[str | None, RESULT, Field(pattern=r"^[0-9a-f]{40}$")] = None
+    """The commit of a `hub` dataset in full, 40 hexadecimal digits; a branch moves, a commit does not."""
     subset: Annotated[str | None, RESULT] = None
     """The configuration of a `hub` dataset."""
     documents: Annotated[int | None, RESULT, POSITIVE] = None
@@ -115,6 +115,9 @@ class Source(Section):
                 raise Problem("means something only with kind hub", key=f"{key}.{only_hub}", remedy="drop it")
         if self.kind == "hub" and len(self.paths) != 1:
             raise Problem("a hub source is one dataset", key=f"{key}.path", remedy="write one source for each dataset")
+        if self.kind == "hub" and self.revision is None:
+            remedy = "name the commit that the dataset's page on the Hub shows under Files, History"
+            raise Problem("missing", key=f"{key}.revision", remedy=remedy)
         return self
 
 

@@ -93,7 +93,7 @@ def test_absolute_and_remote_paths_stay_as_they_are() -> None:
     first, second = loads(text, folder=Path("/somewhere")).corpus.source[0].paths
     assert first == "s3://bucket/a.parquet"
     assert second.endswith("/somewhere/b*.txt")
-    hub = SMALL.replace('path = "text"', 'path = "owner/name"\nkind = "hub"')
+    hub = SMALL.replace('path = "text"', f'path = "owner/name"\nkind = "hub"\nrevision = "{"a" * 40}"')
     assert loads(hub, folder=Path("/somewhere")).corpus.source[0].paths == ("owner/name",)
 
 
@@ -119,7 +119,9 @@ def test_absolute_and_remote_paths_stay_as_they_are() -> None:
         ("tokens = 10_000", "tokens = 10_000\nwarmup_tokens = 10_001", "train.warmup_tokens", "longer than the run"),
         ("tokens = 10_000", "", "train.tokens", "missing"),
         ('path = "text"', "", "corpus.source.mine.path", "missing"),
-        ('path = "text"', 'path = "text"\nrevision = "abc"', "corpus.source.mine.revision", "hub"),
+        ('path = "text"', f'path = "text"\nrevision = "{"a" * 40}"', "corpus.source.mine.revision", "hub"),
+        ('path = "text"', 'path = "a/b"\nkind = "hub"\nrevision = "main"', "corpus.source.mine.revision", "form"),
+        ('path = "text"', 'path = "a/b"\nkind = "hub"', "corpus.source.mine.revision", "History"),
         ('path = "text"', 'path = "text"\nkind = "tales"', "corpus.source.mine.path", "drop the path"),
         ('path = "text"', "path = 5", "corpus.source.mine.path", "text in quotes"),
         ('path = "text"', 'path = "text"\ntext_colum = "x"', "corpus.source.mine.text_colum", "text_column"),
