@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,8 @@ from rich.table import Table
 from rich.theme import Theme
 
 PIPE_WIDTH = 1000  # a pipe has no width: nothing is folded there
+WINDOW_SECONDS = 60.0  # the speed shown is that of the last minute: a slow start must not spoil the time left
+MARK_SECONDS = 0.25
 PLAIN_SECONDS = 5.0  # between two plain progress lines; a log of a long night stays readable
 
 _THEME = Theme({"accent": "bold cyan", "figure": "cyan", "faint": "dim", "warning": "yellow", "problem": "bold red"})
@@ -106,7 +109,7 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     if title:  # not rich's own title, which is padded to the width of the table
         _out().print(f"[accent]{escape(title)}[/accent]")
-    shown = Table(header_style="faint", box=None, pad_edge=False)
+    shown = Table(header_style="faint", box=None, pad_edge=False, show_header=any(columns))
     for position, column in enumerate(columns):
         values = [row[position] for row in cells if row[position]]
         right = bool(values) and all(_is_figure(value) for value in values)
@@ -166,12 +169,13 @@ class Bar:
         self._figures: dict[str, float | str] = {}
         self._live = live
         self._task: TaskID | None = live.add_task(label, total=total, text="") if live else None
-        self._started = self._said = time.monotonic()
-        self._start_at = 0.0
+        self._said = time.monotonic()
+        self._marks = deque([(self._said, 0.0)])  # moments and work done, for the speed of late
 
     def start_at(self, done: float) -> None:
         """Begin at work done by an earlier process, which does not count for the speed."""
-        self.done = self._start_at = done
+        self.done = done
+        self._marks = deque([(time.monotonic(), done)])
         self._show()
 
     def advance(self, amount: float = 1, **figures: float | str) -> None:
@@ -182,6 +186,12 @@ class Bar:
         """Say how much is done in all, with the newest figures."""
         self.done = done
         self._figures.update(figures)
+        moment = time.monotonic()
+        if len(self._marks) > 1 and moment - self._marks[-2][0] < MARK_SECONDS:
+            self._marks.pop()
+        self._marks.append((moment, done))
+        while len(self._marks) > 2 and moment - self._marks[1][0] >= WINDOW_SECONDS:
+            self._marks.popleft()
         self._show()
 
     def finish(self) -> None:
@@ -197,8 +207,9 @@ class Bar:
             say(escape(self._text(self.label + ": ")))
 
     def _text(self, start: str) -> str:
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        speed = (self.done - self._start_at) / seconds
+        (earlier, before), (later, after) = self._marks[0], self._marks[-1]
+        seconds = max(later - earlier, 1e-9)
+        speed = (after - before) / seconds
         goal = f" of {count(self.total)}" if self.total else ""
         parts = [f"{start}{count(self.done)}{goal} {self.unit}"]
         parts += [f"{name} {_figure(value)}" for name, value in self._figures.items()]

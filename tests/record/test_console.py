@@ -100,6 +100,18 @@ def test_a_bar_that_starts_late_counts_only_its_own_speed(
     assert capsys.readouterr().out.splitlines()[0] == "train: 950 of 1000 tokens  5 tokens/s  10 s left"
 
 
+def test_the_speed_shown_is_that_of_the_last_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = {"now": 0.0}
+    monkeypatch.setattr("lhama.record.console.time.monotonic", lambda: moments["now"])
+    with console.progress("train", 2000, "tokens") as bar:
+        for second in range(0, 201, 10):
+            moments["now"] = float(second)
+            bar.update(max(0, second - 100) * 10)  # 100 seconds of compiling, then 10 tokens a second
+    assert capsys.readouterr().out.splitlines()[-1] == "train: 1000 of 2000 tokens  10 tokens/s  1 min 40 s left"
+
+
 def test_a_terminal_gets_a_live_bar_and_lines_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = open_terminal(monkeypatch)
     with console.progress("train", 100, "tokens") as bar, console.progress("inner", 5, "files") as inner:
