@@ -2,7 +2,7 @@
 
 The logits are made in slices of rows, and each slice's gradient is made at once, in the forward pass: full-precision
 logits of the whole batch never exist, and nothing is computed twice. The subtle thing: the backward pass only scales
-what the forward pass stored, so it must run at most once. The idea is Liger Kernel's (arXiv 2410.10989, section 3.2).
+what the forward pass stored. The idea is Liger Kernel's (arXiv 2410.10989, section 3.2).
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-# Rows of a slice times vocabulary; 2^25 fp32 logits are 128 MiB.
-SLICE = 1 << 25
+# Compiled, a slice costs compile time; in eager mode a large one leaves the cache. Swept on two cores, docs/log.md.
+COMPILED_LOGITS = 1 << 25
+EAGER_ROWS = 512
 
 
 def _slices(rows: int, vocabulary: int) -> list[tuple[int, int]]:
-    count = min(rows, max(1, SLICE // vocabulary))
+    count = max(1, COMPILED_LOGITS // vocabulary) if torch.compiler.is_compiling() else EAGER_ROWS
     return [(start, min(start + count, rows)) for start in range(0, rows, count)]
 
 
@@ -32,14 +34,16 @@ class _HeadLoss(torch.autograd.Function):
         for start, end in _slices(len(hidden), len(head)):
             rows, goals = hidden[start:end], targets[start:end, None]
             counted = (goals >= 0).float()  # (rows, 1); -100 marks a target that does not count
-            goals = goals.clamp_min(0)
-            logits = (rows @ head.T).float()  # (rows, V)
-            total = logits.logsumexp(-1, keepdim=True)
-            nats = nats + ((total - logits.gather(1, goals)) * counted).sum()
-            slope = (logits - total).exp_().mul_(counted)
-            slope = slope.scatter_add_(1, goals, -counted).to(head.dtype)  # softmax - one-hot
-            to_hidden.append(slope @ head)
-            to_head = to_head + slope.T @ rows
+            log_p = F.log_softmax(rows @ head.T, -1, dtype=torch.float32)  # (rows, V)
+            nats = nats - (log_p.gather(1, goals.clamp_min(0)) * counted).sum()
+            if torch.compiler.is_compiling():  # one fused pass; a scatter would write the fp32 slice to memory
+                wanted = torch.arange(len(head), device=head.device) == goals
+                slope = (log_p.exp() - wanted.float()) * counted
+                to_head = to_head + slope.to(head.dtype).T @ rows
+            else:
+                slope = log_p.exp_().mul_(counted).scatter_add_(1, goals.clamp_min(0), -counted)
+                to_head.add_(slope.to(head.dtype).T @ rows)
+            to_hidden.append(slope.to(head.dtype) @ head)
         ctx.save_for_backward(torch.cat(to_hidden), to_head.to(head.dtype))
         return nats
 
@@ -50,12 +54,12 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def summed_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    """Sum -ln p(target) over the rows whose target is not -100, in fp32."""
+    """Sum -ln p(target) over the rows whose target is not -100, in fp32; hidden is (N, E), head (V, E), targets (N)."""
     if torch.is_grad_enabled():
         value: Tensor = _HeadLoss.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
         return value
     nats = hidden.new_zeros((), dtype=torch.float32)
     for start, end in _slices(len(hidden), len(head)):
         logits = (hidden[start:end] @ head.T).float()
-        nats = nats + torch.nn.functional.cross_entropy(logits, targets[start:end], reduction="sum")
+        nats = nats + F.cross_entropy(logits, targets[start:end], reduction="sum")
     return nats

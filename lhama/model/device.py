@@ -1,0 +1,142 @@
+"""Where and how the model computes: a recipe and this machine go in; device, precision and threads come out.
+
+Every choice carries its reason, for the manifest, for `doctor`, and for the message when a resume differs. The subtle
+thing: compiling changes the last bits of a result and costs seconds before the first step, so a short run goes without.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sysconfig
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from lhama.plan import arithmetic, hardware
+from lhama.plan.problem import Problem
+
+if TYPE_CHECKING:
+    from lhama.plan.recipe import Recipe
+
+# A cold compile and what a step gains from it, measured on two cores with AVX-512 (docs/log.md).
+COMPILE_SECONDS = 40.0
+COMPILE_GAIN = 1.3
+# Compile where the run is expected to take this long: break-even, doubled, as expectations err.
+WORTH_COMPILING = 2 * COMPILE_SECONDS * COMPILE_GAIN / (COMPILE_GAIN - 1)
+
+
+@dataclass(frozen=True)
+class Device:
+    """How this run computes, and why."""
+
+    kind: str
+    """cuda, mps or cpu."""
+    precision: str
+    """fp32 or bf16: the arithmetic of matrix products; masters are always fp32."""
+    compile: bool
+    threads: int
+    why_precision: str
+    why_compile: str
+
+    @property
+    def place(self) -> torch.device:
+        """Return the device as torch names it."""
+        return torch.device(self.kind)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of the weights that compute."""
+        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+
+    def start(self) -> None:
+        """Give torch the threads that were decided on."""
+        torch.set_num_threads(self.threads)
+
+    def describe(self) -> dict[str, Any]:
+        """List everything that bit-exactness depends on, and the reasons."""
+        return asdict(self) | {
+            "name": device_name(self.kind),
+            "torch": torch.__version__,
+            "instruction_set": torch.backends.cpu.get_cpu_capability(),
+            "machine": platform.machine(),
+        }
+
+
+def pick(recipe: Recipe) -> Device:
+    """Decide for this machine; a recipe that asks for what is not there is a Problem."""
+    kind = _kind(recipe.hardware.accelerator)
+    precision, why_precision = _precision(recipe.train.precision, kind)
+    compiled, why_compile = _compile(recipe, kind, precision)
+    threads = recipe.train.threads or hardware.usable_cores()
+    return Device(kind, precision, compiled, threads, why_precision, why_compile)
+
+
+def device_name(kind: str) -> str:
+    """Name the device as its maker does, as far as it can be read."""
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    return platform.processor() or platform.machine()
+
+
+def _kind(accelerator: str) -> str:
+    """Take the GPU that is there; a plan made for a GPU that is not here runs on what is here."""
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "cuda"
+    return "mps" if accelerator != "cpu" and torch.backends.mps.is_available() else "cpu"
+
+
+def _precision(asked: str, kind: str) -> tuple[str, str]:
+    """Take bf16 where the device multiplies it faster than fp32."""
+    if asked != "auto":
+        return asked, "the recipe asks for it"
+    if kind == "cuda":
+        fast = torch.cuda.get_device_capability() >= (8, 0)  # Ampere; earlier cards emulate bf16
+        return ("bf16", "the GPU computes it") if fast else ("fp32", "the GPU is older than bf16")
+    if kind == "mps":
+        return "fp32", "bf16 on Apple's GPUs is not tried yet"
+    machine = hardware.this_machine()
+    if machine.amx_bf16 or machine.avx512_bf16:
+        return "bf16", f"the processor has {'AMX' if machine.amx_bf16 else 'AVX-512'} bf16"
+    return "fp32", "the processor has neither AMX nor AVX-512 bf16"
+
+
+def _compile(recipe: Recipe, kind: str, precision: str) -> tuple[bool, str]:
+    """Compile where it is possible and the run is long enough to win the time back."""
+    missing = missing_compiler(kind)
+    if recipe.train.compile == "on" and missing:
+        raise Problem(f"cannot compile: {missing}", key="train.compile", remedy='install it, or take "auto"')
+    if recipe.train.compile != "auto":
+        return recipe.train.compile == "on", "the recipe asks for it"
+    if missing:
+        return False, missing
+    seconds = expected_seconds(recipe, kind, precision)
+    length = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min" if seconds < 36000 else "many hours"
+    if seconds < WORTH_COMPILING:
+        return False, f"about {length} of training would not win back the time it takes"
+    return True, f"about {length} of training win back the time it takes"
+
+
+def expected_seconds(recipe: Recipe, kind: str, precision: str) -> float:
+    """Estimate how long training takes on this device, by the plan's table."""
+    here = hardware.accelerator("cpu" if kind == "cpu" else "auto")
+    count = arithmetic.parameters(recipe.model, recipe.tokens.vocabulary)["total"]
+    rate = arithmetic.peak(here, precision) * arithmetic.expected_utilization(here, count)
+    return arithmetic.training_flops(recipe) / rate
+
+
+def missing_compiler(kind: str) -> str | None:
+    """Say what torch.compile lacks here, or None."""
+    if kind == "mps":
+        return "compilation on Apple's GPUs is not tried yet"
+    if kind == "cuda":
+        return None if importlib.util.find_spec("triton") else "triton is not installed"
+    if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++", "cl")):
+        return "there is no C++ compiler"
+    # Compiled code is loaded as a Python module, so it needs the interpreter's headers too.
+    headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
+    return None if headers.is_file() else f"the headers of Python are missing ({headers})"
