@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from lhama.plan.problem import Problem
 from lhama.record import console
 from lhama.record.energy import LEDGER, track
@@ -108,13 +110,14 @@ class Stage:
                 self.done = True
                 return
             self._refuse_if_expensive(manifest, changes)
-            console.say(f"{self.name} is done anew: {_listed(changes)}")
+            console.say(escape(f"{self.name} is done anew: {_listed(changes)}"))
         if is_begun(self.folder):
             changes = self._changes(read_json(self.folder / BEGIN))
             self.continuing = not changes
             if changes:
                 aside = set_aside(self.folder, "aside")
-                console.warn(f"unfinished work of {self.name} was made otherwise ({_listed(changes)}): kept in {aside}")
+                said = f"unfinished work of {self.name} was made otherwise ({_listed(changes)}): kept in {aside}"
+                console.warn(escape(said))
         elif self.folder.exists() and _holds_work(self.folder):
             set_aside(self.folder, "aside")
         if not self.continuing:
@@ -132,7 +135,7 @@ class Stage:
         if any(change.kind != "extend" for change in changes):
             self._refuse_if_precious(changes)
             aside = set_aside(self.folder, "aside")
-            console.warn(f"{self.name} begins anew ({_listed(changes)}): what was there is kept in {aside}")
+            console.warn(escape(f"{self.name} begins anew ({_listed(changes)}): what was there is kept in {aside}"))
             self._begin([])
             return
         self.continuing = True
