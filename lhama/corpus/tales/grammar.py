@@ -44,7 +44,7 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
-_FEMININES = {"bom": "boa", "mau": "má", "cru": "crua", "são": "sã", "brincalhão": "brincalhona", "chorão": "chorona"}
+_FEMININES = {"bom": "boa", "mau": "má", "cru": "crua", "são": "sã", "professor": "professora", "brincalhão": "brincalhona", "chorão": "chorona"}
 
 
 def adjective(masculine: str) -> Forms:
@@ -82,7 +82,7 @@ DETERMINERS: Mapping[str, Forms] = {
     "nenhum": ("nenhum", "nenhuma", "nenhuns", "nenhumas"),
     **{
         word: _regular(word)
-        for word in "nosso outro mesmo próprio todo muito pouco tanto quanto certo primeiro segundo último".split()
+        for word in "nosso outro mesmo próprio todo muito pouco tanto quanto certo primeiro segundo terceiro último".split()
     },
     **{
         stem + "e": (stem + "e", stem + "a", stem + "es", stem + "as")

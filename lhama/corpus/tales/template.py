@@ -63,10 +63,19 @@ class Scene:
     draws: Draws
     numbers: dict[str, int] = field(default_factory=dict)
     colours: dict[str, str] = field(default_factory=dict)
+    hero_was_subject: bool = False
 
 
 Part = str | Callable[[Scene], str]
-Template = tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled line: its parts, and whether its last sentence begins with the hero."""
+
+    parts: tuple[Part, ...]
+    hero_last: bool
+
 
 _SLOT = re.compile(r"\{([^}]+)\}")
 _PAIR = {"os dois": ("os dois", "as duas", "os dois", "as duas")}
@@ -144,9 +153,30 @@ def _slot(content: str) -> Part:
     return _role_slot(phrase, role)
 
 
+def _opens_with_hero(line: str) -> bool:
+    return line.startswith(("{h} ", "{Ele h} ")) and not line.startswith("{h} e ")
+
+
+def _hero_first(scene: Scene) -> str:
+    """Name the hero, or say "ele" where the sentence before began with the hero, too."""
+    hero = scene.roles["h"]
+    if scene.hero_was_subject and scene.draws.below(3) == 0:
+        return _capital(PRONOUNS["ele"][hero.slot])
+    return hero.name
+
+
+def _ends_with_hero(line: str) -> bool:
+    """Say whether the last sentence of a line begins with the hero."""
+    return _opens_with_hero(re.split(r"[.!?] (?=[{A-ZÀ-Ú—])|\|", line)[-1])
+
+
 def compile_line(line: str) -> Template:
     """Turn a line with slots into the parts that render() joins."""
     parts: list[Part] = []
+    hero_last = _ends_with_hero(line)
+    if _opens_with_hero(line):
+        parts.append(_hero_first)
+        line = line[line.index("}") + 1 :]
     for index, piece in enumerate(_SLOT.split(line.replace("|", "\n"))):
         if index % 2 == 0:
             if piece:
@@ -158,9 +188,12 @@ def compile_line(line: str) -> Template:
             parts.append(part)
         else:
             parts.append(lambda scene, inner=part: _capital(inner(scene)))  # type: ignore[misc]
-    return tuple(parts)
+    return Template(tuple(parts), hero_last)
 
 
 def render(template: Template, scene: Scene) -> str:
     """Fill the slots of a compiled line."""
-    return "".join(part if isinstance(part, str) else part(scene) for part in template)
+    text = "".join(part if isinstance(part, str) else part(scene) for part in template.parts)
+    if text:
+        scene.hero_was_subject = template.hero_last
+    return text

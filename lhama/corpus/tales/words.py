@@ -15,12 +15,13 @@ from typing import Any
 from lhama.corpus.tales import grammar
 from lhama.corpus.tales.grammar import FS, MP, MS, PLURAL, SINGULAR, SLOTS
 
+ANIMATE = frozenset("heroi amigo filhote parente bicho gente".split())
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A noun with its plural and gender (MS or FS)."""
+    """A noun with its plural and gender (MS or FS); /F in words.toml marks a feminine that has no singular."""
 
     singular: str
     plural: str
@@ -51,7 +52,10 @@ def table() -> dict[str, Any]:
 def nouns(name: str) -> tuple[Noun, ...]:
     """Give the nouns of a class."""
     pairs = (word.split("/") for word in table()["nouns"][name].split())
-    return tuple(Noun(word, grammar.plural(word), MS if gender == "m" else FS) for word, gender in pairs)
+    return tuple(
+        Noun("" if gender == "F" else word, word if gender == "F" else grammar.plural(word), MS if gender == "m" else FS)
+        for word, gender in pairs
+    )
 
 
 @cache
@@ -111,14 +115,16 @@ def _add_open_classes(lexicon: dict[str, Entry], closed: frozenset[str]) -> None
 
     for name in table()["nouns"]:
         for noun in nouns(name):
-            if noun.singular not in closed:
-                entry(noun.singular).noun |= noun.gender
-            if noun.plural not in closed:
-                entry(noun.plural).noun |= noun.gender << 2
+            for form, slot in ((noun.singular, noun.gender), (noun.plural, noun.gender << 2)):
+                if form and form not in closed:
+                    entry(form).noun |= slot
+                    if name in ANIMATE:
+                        entry(form).tags.add("animate")
     for name in table()["adjectives"]:
         for forms in adjectives(name):
             for slot, form in zip(SLOTS, forms, strict=True):
                 entry(form).adjective |= slot
+                entry(form).lemmas.add(forms[0])
     for infinitive in table()["verbs"]["all"].split():
         for form, persons in grammar.conjugate(infinitive).items():
             if form not in closed:
@@ -134,7 +140,8 @@ def lexicon() -> dict[str, Entry]:
     """Give every known form (names capitalised, all else in lower case) with its readings."""
     known: dict[str, Entry] = {}
     _add_closed_classes(known)
-    _add_open_classes(known, frozenset(known))
+    closed = frozenset(form for form, entry in known.items() if entry.tags != {"adverb"} or entry.determiner)
+    _add_open_classes(known, closed)
     for gender in (MS, FS):
         for name in names(gender):
             known.setdefault(name, Entry()).name |= gender

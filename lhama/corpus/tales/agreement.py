@@ -1,0 +1,436 @@
+"""Agreement inside one sentence: tokens with their readings go in, a list of faults comes out.
+
+There is no parse tree. A noun phrase is read greedily from its determiner to its last adjective; the subject of a clause
+is the free noun phrase in front of a verb; the antecedent of a relative "que" is the phrase before it. Gender and number
+are masks, and what agrees has a bit in common. Where these rules cannot know (a verb first and no subject in sight) they
+are silent: they must never blame a correct sentence of the tales, and tests hold them to it.
+"""
+
+from dataclasses import dataclass
+
+from lhama.corpus.tales.grammar import (
+    ANY,
+    ELE,
+    ELES,
+    EU,
+    FEMININE,
+    FINITE,
+    INFINITIVE,
+    MS,
+    NOS,
+    PLURAL,
+    SINGULAR,
+    SPLIT_CONTRACTIONS,
+)
+from lhama.corpus.tales.words import Entry
+
+SPEAKING = frozenset("dizer perguntar responder gritar pensar contar explicar falar sussurrar chamar".split())
+
+_COPULAS = frozenset("ser estar ficar parecer continuar".split())
+_DEPICTIVE = frozenset("voltar chegar dormir sair acordar cair nascer crescer viver ir andar".split())
+_QUOTING = frozenset("dizer perguntar responder gritar".split())
+_INVERTING = _QUOTING | frozenset("ser estar aparecer chegar faltar nascer vir passar existir morar viver sair".split())
+_POSSESSIVES = frozenset("meu seu nosso".split())
+_IMPERSONAL = frozenset("haver chover".split())
+_CLITICS = frozenset("o a os as me te se lhe lhes nos".split())
+_BETWEEN = frozenset("não nunca também já ainda sempre só quase logo então apenas mal bem nem depois agora hoje".split())
+_DEGREE = frozenset("muito tão mais menos bem pouco quase ainda meio sempre já também não".split())
+_LOOSE = frozenset("muito pouco tanto quanto certo primeiro segundo terceiro último próprio todo mesmo".split())
+_PRONOUNS = frozenset("ele ela eles elas".split())
+_SINGULAR_PRONOUNS = {"você": SINGULAR, "quem": SINGULAR, "ninguém": MS, "alguém": MS, "tudo": MS, "nada": MS}
+_ALONE = frozenset("dois duas três outro outra outros outras todos todas".split())
+_LINKS = frozenset(", que e mas quando porque se ; : como enquanto — pois onde".split())
+_BEFORE_NOUNS = frozenset("de em com para por sem um uma".split())
+_COLOURS = frozenset("vermelho amarelo branco preto roxo".split())
+_ARTICLES = frozenset("o os as um uma uns umas no na nos nas à às pelo pela".split())
+_TIMES = frozenset("dia dias noite noites manhã tarde vez vezes semana semanas ano anos hora horas minuto minutos".split())
+_MEMORY = 6  # sentences over which a pronoun may look back
+
+
+@dataclass(slots=True)
+class Token:
+    """One word or sign of a sentence, with its readings."""
+
+    text: str
+    low: str
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Phrase:
+    """A noun phrase: where it ends, which genders and numbers it can have, and its head."""
+
+    end: int
+    mask: int
+    person: int = 0
+    head: str = ""
+
+
+_STOP = Token(".", ".", Entry())
+Mentions = list[tuple[int, int]]  # sentence number and mask of every phrase so far
+
+
+class Reader:
+    """Reads one sentence from left to right and notes what does not agree."""
+
+    def __init__(self, tokens: list[Token], mentions: Mentions, number: int, speaker: int = 0, topic: int = 0) -> None:
+        self.tokens = tokens
+        self.mentions = mentions
+        self.number = number
+        self.speaker = speaker  # gender and number of who says "eu"; 0 in narration
+        self.topic = topic  # gender and number of the subject that the sentence before began with; 0 where unknown
+        self.first: Phrase | None = None
+        self.faults: list[str] = []
+        self.subject: Phrase | None = None
+        self.outer: Phrase | None = None
+        self.last: Phrase | None = None
+
+    def at(self, index: int) -> Token:
+        """Give the token at an index, or a full stop beyond the ends."""
+        return self.tokens[index] if 0 <= index < len(self.tokens) else _STOP
+
+    def blame(self, kind: str, start: int, end: int) -> None:
+        """Note a fault with the words it stands in."""
+        self.faults.append(f"{kind}: {' '.join(token.text for token in self.tokens[max(0, start) : end])}")
+
+    def read(self) -> list[str]:
+        """Check the whole sentence."""
+        index, free, opened = 0, True, True
+        while index < len(self.tokens):
+            token = self.tokens[index]
+            phrase = self.phrase(index)
+            stop = index + 1
+            if phrase is not None:
+                stop = self._phrase_in_clause(index, phrase, free, opened)
+                free, opened = True, False
+            elif token.entry.verb & FINITE and not token.entry.noun:
+                stop = self._bare_verb(index)
+                free, opened = True, False
+            else:
+                self._link(index)
+                self._stray_adjective(index)
+                free = not self._governs(token) and (free or not token.entry.adjective)
+                opened = token.low in _LINKS
+            for place in range(index, stop):
+                self._neighbours(place)
+            index = stop
+        return self.faults
+
+    # --- noun phrases -------------------------------------------------------------------------------------------
+
+    def phrase(self, index: int) -> Phrase | None:
+        """Read a noun phrase that starts here, checking agreement inside it."""
+        token = self.at(index)
+        if "name" in token.entry.tags:
+            return Phrase(index + 1, token.entry.name, ELE, token.low)
+        if token.low in ("eu", "nós"):
+            return Phrase(index + 1, self.speaker or ANY, EU) if token.low == "eu" else Phrase(index + 1, PLURAL, NOS)
+        if token.low in _PRONOUNS:
+            return Phrase(index + 1, token.entry.name, ELES if token.entry.name & PLURAL else ELE, token.low)
+        if token.low in _SINGULAR_PRONOUNS:
+            return Phrase(index + 1, _SINGULAR_PRONOUNS[token.low], ELE)
+        return self._common_phrase(index)
+
+    def _determiners(self, start: int) -> tuple[int, int]:
+        """Give the index after the determiners and the mask they share."""
+        mask, index = ANY, start
+        while self.at(index).entry.determiner:
+            token, following = self.at(index), self.at(index + 1).entry
+            if index > start and "contraction" in token.entry.tags:
+                break
+            if index == start and token.low in _CLITICS and self._is_clitic(index):
+                return start, ANY
+            if not self._nominal(index + 1) or "contraction" in following.tags:
+                alone = token.low in _ALONE or (index > start and (token.entry.lemmas & _LOOSE or "um" in token.entry.lemmas))
+                return (index + 1, mask & token.entry.determiner) if alone else (index, mask)
+            if token.entry.lemmas & _LOOSE and index == start and not following.noun:
+                if not ("todo" in token.entry.lemmas and following.determiner):
+                    break
+            mask &= token.entry.determiner
+            index += 1
+        return index, mask
+
+    def _nominal(self, index: int) -> bool:
+        """Say whether the word after a determiner can carry on a noun phrase."""
+        entry = self.at(index).entry
+        return bool(entry.noun or entry.adjective or entry.determiner or "name" in entry.tags)
+
+    def _is_clitic(self, index: int) -> bool:
+        following = self.at(index + 1).entry
+        return bool(following.verb & FINITE and not self._nominal(index + 1))
+
+    def _common_phrase(self, start: int) -> Phrase | None:
+        following = self.at(start + 1)
+        if self.at(start).low == "a" and ("name" in following.entry.tags or following.low == "pé"):
+            return None  # the preposition: deu a bola a Nina, foi a pé
+        index, mask = self._determiners(start)
+        determined = index > start
+        if determined and not mask:
+            self.blame("agreement", start, index)
+            mask = ANY
+        ahead = self._adjectives_before_noun(index)
+        for place in range(index, ahead):
+            mask &= self.at(place).entry.adjective
+        head = self.at(ahead)
+        if head.entry.noun and (determined or ahead > start or not head.entry.verb & FINITE):
+            mask &= head.entry.noun
+        elif determined and "name" in head.entry.tags:
+            mask &= head.entry.name
+        elif determined and self._plain_adjective(ahead) and self.at(ahead - 1).low not in _ALONE:
+            mask &= head.entry.adjective
+        elif determined:
+            return Phrase(index, mask, 0, self.at(index - 1).low)
+        else:
+            return None
+        if not mask:
+            self.blame("agreement", start, ahead + 1)
+            mask = head.entry.noun or head.entry.name or ANY
+        return self._after_noun(start, Phrase(ahead + 1, mask, 0, head.low))
+
+    def _adjectives_before_noun(self, index: int) -> int:
+        """Give the index after the adjectives in front of a noun; the index itself where no noun follows them."""
+        ahead = index
+        while self.at(ahead).entry.adjective and not self.at(ahead).entry.noun:
+            ahead += 1
+        return ahead if self.at(ahead).entry.noun else index
+
+    def _after_noun(self, start: int, phrase: Phrase) -> Phrase:
+        """Read the adjectives and the name after a noun."""
+        while True:
+            place = phrase.end
+            if self.at(place).low == "e" and self._plain_adjective(place + 1) and self.at(place - 1).entry.adjective:
+                place += 1
+            while self.at(place).low in ("muito", "bem", "tão", "mais") and self.at(place + 1).entry.adjective:
+                place += 1
+            token = self.at(place)
+            if "name" in token.entry.tags and place == phrase.end and "animate" in self.at(place - 1).entry.tags:
+                if not token.entry.name & phrase.mask:
+                    self.blame("name gender", start, place + 1)
+                return Phrase(place + 1, phrase.mask, ELE, token.low)
+            if not token.entry.adjective or (token.entry.determiner and token.low != "chamado"):
+                return phrase
+            if not token.entry.adjective & phrase.mask:
+                self.blame("agreement", start, place + 1)
+                return Phrase(place + 1, phrase.mask, 0, phrase.head)
+            phrase = Phrase(place + 1, phrase.mask & token.entry.adjective, 0, phrase.head)
+            if token.low.startswith("chamad") and "name" in self.at(place + 1).entry.tags:
+                if not self.at(place + 1).entry.name & phrase.mask:
+                    self.blame("name gender", start, place + 2)
+                return Phrase(place + 2, phrase.mask, ELE, self.at(place + 1).low)
+
+    def _plain_adjective(self, index: int) -> bool:
+        entry = self.at(index).entry
+        return bool(entry.adjective and not entry.noun and not entry.determiner)
+
+    # --- clauses ------------------------------------------------------------------------------------------------
+
+    def _governs(self, token: Token) -> bool:
+        """Say whether a preposition takes the next phrase away from the verb; até may mean "even"."""
+        return token.low != "até" and "preposition" in token.entry.tags
+
+    def _governed(self, start: int) -> bool:
+        """Say whether the phrase carries its preposition in its first word (do gato, numa casa)."""
+        return "contraction" in self.at(start).entry.tags or self.at(start).low in ("num", "numa", "nuns", "numas")
+
+    def _link(self, index: int) -> None:
+        """Follow a conjunction: a relative takes the phrase before it as subject, a coordination gives it back."""
+        token = self.at(index)
+        if token.low == "que" and self.at(index - 1).low in ("o", "no", "do", "ao"):
+            self.outer, self.subject = self.subject, Phrase(index, MS)
+        elif token.low == "que" and self.last is not None:
+            comma = 1 if self.at(index - 1).low == "," else 0
+            if self.last.end == index - comma:
+                self.outer, self.subject = self.outer or self.subject, self.last
+        elif token.low == "que" and self.subject is not None and self.subject.person & (EU | NOS):
+            self.subject = None
+        elif token.low in (",", "e", "mas") and self.outer is not None:
+            self.subject, self.outer = self.outer, None
+        elif token.low in (":", ";", "—"):
+            self.subject = self.outer = None
+        if token.entry.lemmas & _COPULAS:
+            self._predicate(index + 1)
+
+    def _phrase_in_clause(self, start: int, phrase: Phrase, free: bool, opened: bool) -> int:
+        """Take a noun phrase as subject where a verb follows, and give the index to go on from."""
+        self._mention(start, phrase)
+        if not free or self._governed(start):
+            self.last = phrase
+            return phrase.end
+        if opened and self.at(phrase.end).low == "e":
+            phrase = self._joined(phrase)
+        self.last = phrase
+        if opened and self.at(phrase.end).low == "," and "name" in self.at(start).entry.tags:
+            self.subject = phrase  # Nina, a gata, correu
+            self.first = self.first or phrase
+        reach = phrase.end
+        while "de" in self.at(reach).entry.lemmas or self.at(reach).low in ("de", "do", "da", "dos", "das"):
+            owner = self.phrase(reach + (self.at(reach).low == "de"))
+            if owner is None:
+                break
+            self.last = Phrase(owner.end, phrase.mask | owner.mask, phrase.person, phrase.head)
+            reach = owner.end
+        verb = self._verb_after(reach)
+        if verb is None:
+            if opened and self.at(start - 1).low not in ("se", "quando") and self.at(reach).entry.verb == INFINITIVE and not self.at(reach).entry.noun:
+                self.blame("verb form", start, reach + 1)
+            return phrase.end
+        if phrase.head in _TIMES and not self._fits(phrase, verb):
+            return phrase.end
+        self.subject = phrase
+        self.first = self.first or phrase
+        if not self._fits(phrase, verb):
+            self.blame("subject and verb", start, verb + 1)
+        for place in range(phrase.end, verb):
+            self._neighbours(place)
+        return self._after_verb(verb)
+
+    def _joined(self, first: Phrase) -> Phrase:
+        """Read a second phrase after "e" where both are the subject of the verb behind them."""
+        second = self.phrase(first.end + 1)
+        if second is None or self._governed(first.end + 1) or self._verb_after(second.end) is None:
+            return first
+        self._mention(first.end + 1, second)
+        feminine = not (first.mask | second.mask) & ~FEMININE
+        mask = PLURAL & FEMININE if feminine else PLURAL & ~FEMININE
+        return Phrase(second.end, mask, NOS if EU in (first.person, second.person) else ELES)
+
+    def _mention(self, start: int, phrase: Phrase) -> None:
+        """Remember a phrase; a pronoun must find something of its gender and number close behind it."""
+        token = self.at(start)
+        if token.low in _PRONOUNS:
+            if start == 0 and not self.speaker and self.topic and phrase.mask & SINGULAR:
+                if not phrase.mask & self.topic:
+                    self.blame("pronoun", start, phrase.end + 1)
+            else:
+                self._refer(start, phrase.mask)
+            return
+        self.mentions.append((self.number, phrase.mask))
+
+    def _refer(self, index: int, mask: int) -> None:
+        """Look back for something of the gender and number of a pronoun."""
+        near = [seen for number, seen in self.mentions if number >= self.number - _MEMORY]
+        if mask & PLURAL:
+            both = len(near) > 1 and (mask & ~FEMININE or any(seen & FEMININE for seen in near))
+            good = both or any(seen & mask for seen in near)
+        else:
+            good = any(seen & mask for seen in near)
+        if near and not good:
+            self.blame("pronoun", index, index + 2)
+
+    def _verb_after(self, index: int) -> int | None:
+        """Give the index of the finite verb that follows a subject, across adverbs and clitics."""
+        while self.at(index).low in _BETWEEN or (
+            self.at(index).low in _CLITICS and self.at(index + 1).entry.verb & FINITE
+        ):
+            index += 1
+        entry = self.at(index).entry
+        return index if entry.verb & FINITE and not entry.determiner else None
+
+    def _fits(self, phrase: Phrase, verb: int) -> bool:
+        allowed = phrase.person or ((ELE if phrase.mask & SINGULAR else 0) | (ELES if phrase.mask & PLURAL else 0))
+        return bool(self.at(verb).entry.verb & allowed) or bool(self.at(verb).entry.lemmas & _IMPERSONAL)
+
+    def _bare_verb(self, index: int) -> int:
+        """Check a verb whose subject stands further away or behind it."""
+        token = self.at(index)
+        person = token.entry.verb & FINITE
+        if token.entry.lemmas & _IMPERSONAL:
+            if not person & ELE:
+                self.blame("impersonal verb", index, index + 2)
+            return index + 1
+        if token.entry.lemmas & _INVERTING and not (self.subject is not None and token.entry.lemmas & _COPULAS):
+            behind = None if self._governed(index + 1) else self.phrase(index + 1)
+            if behind is not None and behind.head in _TIMES:
+                behind = self.phrase(behind.end) or behind  # era uma vez um gato
+            if behind is not None:
+                self._mention(behind.end - 1, behind)
+                self.subject = self.last = behind
+                self.first = self.first or behind
+                if not self._fits(behind, index):
+                    self.blame("subject and verb", index, behind.end)
+                return behind.end
+        if self.subject is None or (person & (EU | NOS) and not person & (ELE | ELES)):
+            self.subject = Phrase(0, self.speaker or ANY if person & EU else ANY, person)
+        elif not self._fits(self.subject, index):
+            self.blame("subject and verb", index - 1, index + 1)
+        return self._after_verb(index)
+
+    def _after_verb(self, verb: int) -> int:
+        """Check what a finite verb asks of the words behind it."""
+        lemmas = self.at(verb).entry.lemmas
+        if "ter" in lemmas and self.at(verb + 1).entry.participle:
+            if not self.at(verb + 1).entry.participle & MS:
+                self.blame("participle", verb, verb + 2)
+            return verb + 2
+        if lemmas & (_COPULAS | _DEPICTIVE):
+            mine = self.at(verb + 1).entry
+            if mine.lemmas & _POSSESSIVES and not self._nominal(verb + 2) and self.subject is not None:
+                if not mine.determiner & self.subject.mask:
+                    self.blame("predicate", verb, verb + 2)
+            return self._predicate(verb + 1)
+        return verb + 1
+
+    def _predicate(self, index: int) -> int:
+        """Check the adjectives that follow a verb against its subject, and give the index to go on from."""
+        place = index
+        while self.subject is not None:
+            while self.at(place).low in _DEGREE and not self.at(place + 1).entry.noun:
+                place += 1
+            token = self.at(place)
+            if not self._predicative(place):
+                break
+            if not token.entry.adjective & self.subject.mask and "adverb" not in token.entry.tags:
+                self.blame("predicate", index - 1, place + 1)
+            index = place = place + 1
+            if self.at(place).low in ("e", ",", "mas"):
+                after = place + 1 + (self.at(place + 1).low in _DEGREE or self.at(place + 1).low == "mas")
+                after += self.at(after).low in _DEGREE
+                if not self._predicative(after):
+                    break
+                place = after
+        return index
+
+    def _predicative(self, index: int) -> bool:
+        """Say whether an adjective stands here on its own, not in front of a noun."""
+        entry = self.at(index).entry
+        if not entry.adjective or entry.noun or entry.determiner:
+            return False
+        return self._adjectives_before_noun(index) == index
+
+    def _stray_adjective(self, index: int) -> None:
+        """Check an adjective that follows no noun and no copula: sozinho, com azul, muito obrigada."""
+        token, before = self.at(index), self.at(index - 1)
+        if "obrigado" in token.entry.lemmas and self.speaker and not token.entry.adjective & self.speaker:
+            self.blame("speaker", index, index + 1)
+        if not self._predicative(index) or token.entry.tags or token.entry.verb:
+            return
+        if "preposition" in before.entry.tags or token.entry.lemmas & _COLOURS:
+            if not token.entry.adjective & MS:
+                self.blame("agreement", index - 1, index + 1)
+        elif self.subject is not None and not token.entry.adjective & self.subject.mask:
+            self.blame("predicate", index - 1, index + 1)
+
+    # --- neighbours ---------------------------------------------------------------------------------------------
+
+    def _neighbours(self, index: int) -> None:
+        """Check a word against the next one: contractions, doubled words, clitics, words that cannot meet."""
+        token, following = self.at(index), self.at(index + 1)
+        if (token.low, following.low) in SPLIT_CONTRACTIONS:
+            self.blame("contraction", index, index + 2)
+        elif token.low == following.low and token.low.isalpha():
+            self.blame("doubled word", index, index + 2)
+        if token.low in ("o", "a", "os", "as") and self._is_clitic(index):
+            self._refer(index, token.entry.determiner)
+        if token.low in ("a", "da", "na", "à", "pela") and (following.low == "que" or (following.entry.tags == {"adverb"} and not self._nominal(index + 1))):
+            self.blame("agreement", index, index + 2)
+        infinitive = following.entry.verb == INFINITIVE and not self._nominal(index + 1)
+        if infinitive and token.low in _ARTICLES:
+            self.blame("verb form", index, index + 2)
+        finite = following.entry.verb & FINITE and not following.entry.verb & ~FINITE
+        if not finite or following.entry.tags or self._nominal(index + 1):
+            return
+        strict = token.low in _BEFORE_NOUNS and self.at(index - 1).low != "cada"
+        strict = strict or token.entry.tags == {"contraction"}
+        modal = token.entry.verb & FINITE and not token.entry.noun and not token.entry.tags
+        if strict or (modal and all(other.low not in ("quem", "que") for other in self.tokens)):
+            self.blame("verb form", index, index + 2)
