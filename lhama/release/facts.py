@@ -17,7 +17,7 @@ from typing import Any
 
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
-from lhama.record.energy import totals
+from lhama.record.energy import LEDGER, totals
 from lhama.record.files import read_json
 from lhama.record.meter import read_rows
 
@@ -225,6 +225,13 @@ def read(recipe: Recipe, folder: Path) -> Facts:
         currency=words(spent, "currency") or recipe.budget.currency,
         damaged=damaged,
     )
+
+
+def recorded_files(folder: Path) -> dict[str, Path]:
+    """List the files there are that the publication is made of, by name; the publication's own are not among them."""
+    ledgers = [path for path in folder.glob(f"*/{LEDGER}") if not path.parent.name.startswith("release")]
+    paths = [folder / name for name in (*DOCUMENTS, *ROWS)] + ledgers
+    return {path.relative_to(folder).as_posix(): path for path in sorted(paths) if path.is_file()}
 
 
 def without_lost(rows: Iterable[Row]) -> list[Row]:

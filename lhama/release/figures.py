@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from html import escape
 
 from lhama.release import numerals
+from lhama.release.markup import Markup
 
-LONGEST_CURVE = 240  # points drawn; more than a wide page has pixels for, once smoothed by the eye
+LONGEST_CURVE = 160  # points drawn: one every few pixels of a wide page
 
 Point = tuple[float, float]
 
@@ -39,10 +40,11 @@ SIZES = (Size("wide", 760, 270, 8), Size("narrow", 350, 240, 4, left=46, right=1
 
 @dataclass(frozen=True)
 class Axis:
-    """What an axis measures, and how a value on it is said."""
+    """What an axis measures, and how a value on it is said; its ticks, being round, need fewer digits."""
 
     label: str
     say: Callable[[float], str]
+    tick: Callable[[float], str] = numerals.tick
     logarithmic: bool = False
     from_zero: bool = False
 
@@ -101,9 +103,9 @@ def ticks(low: float, high: float, most: int, logarithmic: bool = False) -> list
     return [float(f"{number * step:.10g}") for number in range(first, last + 1)]
 
 
-def curve(title: str, line: Curve, x: Axis, y: Axis, tint: int = 0, texts: Sequence[str] = ()) -> str:
+def curve(title: str, line: Curve, x: Axis, y: Axis, tint: int = 0, texts: Sequence[str] = ()) -> Markup:
     """Draw a curve, once for each page width; `texts` are the words that pointing at a point shows."""
-    return "".join(_curve(title, line, x, y, tint, texts, size) for size in SIZES)
+    return Markup("".join(_curve(title, line, x, y, tint, texts, size) for size in SIZES))
 
 
 def _curve(title: str, line: Curve, x: Axis, y: Axis, tint: int, texts: Sequence[str], size: Size) -> str:
@@ -113,7 +115,7 @@ def _curve(title: str, line: Curve, x: Axis, y: Axis, tint: int, texts: Sequence
     heights = [value for point in line.points for value in (point[1],)] + [edge for pair in line.band for edge in pair]
     to_y, y_ticks = _scale(heights, y, size.height - size.bottom, size.top, 6, room=0.06)
     placed = [(to_x(across), to_y(up)) for across, up in line.points]
-    parts = [_grid(size, x, y, [(to_x(t), x.say(t)) for t in x_ticks], [(to_y(t), y.say(t)) for t in y_ticks])]
+    parts = [_grid(size, x, y, [(to_x(t), x.tick(t)) for t in x_ticks], [(to_y(t), y.tick(t)) for t in y_ticks])]
     if line.band:
         upper = [(left, to_y(high)) for (left, _), (_, high) in zip(placed, line.band, strict=True)]
         lower = [(left, to_y(low)) for (left, _), (low, _) in zip(placed, line.band, strict=True)]
@@ -176,7 +178,7 @@ def _points(points: Sequence[Point]) -> str:
     return " ".join(f"{left:.1f},{up:.1f}" for left, up in points)
 
 
-def bars(title: str, rows: Sequence[tuple[str, float, str]], tint: int = 0) -> str:
+def bars(title: str, rows: Sequence[tuple[str, float, str]], tint: int = 0) -> Markup:
     """Draw amounts as horizontal bars, each below its name and the amount in words."""
     most = max((amount for _, amount, _ in rows), default=0.0)
     parts = []
@@ -190,13 +192,13 @@ def bars(title: str, rows: Sequence[tuple[str, float, str]], tint: int = 0) -> s
             f'<rect class="fill tint{tint}" x="0" y="{top + 19}" width="{length:.2f}%" height="9" rx="2"/>'
         )
     spoken = f"{title}: " + "; ".join(f"{name} {words}" for name, _, words in rows)
-    return (
+    return Markup(
         f'<svg class="bars" width="100%" height="{38 * len(rows)}" role="img" aria-label="{escape(spoken)}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def stacked(title: str, rows: Sequence[tuple[str, float, str]], height: int = 26) -> str:
+def stacked(title: str, rows: Sequence[tuple[str, float, str]], height: int = 26) -> Markup:
     """Draw parts of a whole side by side in one bar; the page's legend carries the words."""
     total = math.fsum(amount for _, amount, _ in rows)
     parts, left = [], 0.0
@@ -208,13 +210,13 @@ def stacked(title: str, rows: Sequence[tuple[str, float, str]], height: int = 26
         )
         left += share
     spoken = f"{title}: " + "; ".join(words for _, _, words in rows)
-    return (
+    return Markup(
         f'<svg class="stacked" width="100%" height="{height}" role="img" aria-label="{escape(spoken)}">'
         f"{''.join(parts)}</svg>"
     )
 
 
-def field(title: str, verdicts: Sequence[bool]) -> str:
+def field(title: str, verdicts: Sequence[bool]) -> Markup:
     """Draw one square for each tale, ten in a row: filled when it passed, crossed out when not."""
     parts = []
     for number, passed in enumerate(verdicts):
@@ -225,7 +227,7 @@ def field(title: str, verdicts: Sequence[bool]) -> str:
             parts.append(f'<path class="cross" d="M{left + 6} {top + 6}l7 7m0 -7l-7 7"/>')
     rows = math.ceil(len(verdicts) / 10)
     spoken = f"{title}: {sum(verdicts)} of {numerals.counted(len(verdicts), 'square')} filled"
-    return (
+    return Markup(
         f'<svg class="field" viewBox="0 0 199 {20 * rows - 1}" width="199" height="{20 * rows - 1}" role="img" '
         f'aria-label="{escape(spoken)}">{"".join(parts)}</svg>'
     )

@@ -1,13 +1,13 @@
 """Numbers as people read them: rounded, grouped, with a unit that leaves few digits.
 
-In: plain numbers in base units (tokens, seconds, bytes, kWh, kg). Out: short texts, with a narrow no-break space
-between number and unit, so that no line ends between them. Subtle: rounding may lift a number into the next unit
-(999,999 bytes are "1.00 MB", not "1,000 kB"), so the unit is chosen after rounding.
+In: plain numbers in base units (tokens, seconds, bytes, kWh, kg). Out: short texts, a no-break space between number
+and unit, so that no line ends there. Subtle: rounding may lift a number into the next unit (999,999 bytes are 1.00 MB,
+not 1,000 kB), so the unit is chosen after rounding.
 """
 
 import math
 
-SPACE = "\u202f"  # narrow no-break space, as ISO 80000-1 asks for between a value and its unit
+SPACE = "\u00a0"  # no-break; the narrow one, U+202F, is missing in many fonts and then looks like none
 MINUS = "\u2212"
 LARGE = ((1e12, "trillion", "T"), (1e9, "billion", "B"), (1e6, "million", "M"), (1e3, "thousand", "k"))
 LANGUAGES = {
@@ -80,6 +80,13 @@ def tick(value: float) -> str:
         if abs(value) >= size and (size >= 1e6 or abs(value) >= 1e4):
             return f"{value / size:.12g}{SPACE}{letter}".replace("-", MINUS)
     return f"{value:,.12g}".replace("-", MINUS)
+
+
+def scientific(value: float) -> str:
+    """Write a very small or large number as digits times a power of ten."""
+    digits, power = f"{value:.2e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{float(digits):.3g}{SPACE}×{SPACE}10{raised}".replace("-", MINUS)
 
 
 def percent(share: float) -> str:

@@ -26,9 +26,9 @@ CHAPTERS = (
     ("samples", "Samples", samples.samples),
     ("tales", "Judged tales", tales.tales),
     ("speed", "Speed", training.throughput),
-    ("costs", "Energy and money", costs.costs),
+    ("costs", "Costs", costs.costs),
     ("files", "Files", reproduce.files),
-    ("reproduce", "Reproducibility", reproduce.reproduce),
+    ("reproduce", "Do it again", reproduce.reproduce),
 )
 
 

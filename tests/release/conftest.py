@@ -77,23 +77,28 @@ def _corpus(folder: Path) -> None:
     tales |= {"bytes_out": 30_498_205, "words_out": 5_400_112}
     paper = {"name": "jornal", "language": "pt", "license": "cc-by-nc-4.0", "files": 3, "documents_in": 4210}
     paper |= {"bytes_in": 12_880_442, "kept": 3_905, "heldout": 81, "bytes_out": 12_001_733, "words_out": 1_990_870}
-    paper |= {"dropped": {"exact_duplicate": 150, "tiny": 61, "copy_of_heldout": 13}}
+    paper |= {"dropped": {"exact_duplicate": 150, "too_short": 61, "copy_of_heldout": 13}}
     example = {"id": "jornal.jsonl:17", "source": "jornal", "excerpt": "Leia também", "detail": "11 characters"}
     write(
         folder / "corpus" / "report.json",
-        {"sources": [tales, paper], "reasons": {"tiny": 61}, "examples": {"tiny": [example]}, "broken": []}
+        {"sources": [tales, paper], "examples": {"too_short": [example]}, "broken": [], "broken_total": 7}
+        | {"reasons": {"too_short": {"meaning": "The text has too few characters.", "documents": 61}}}
         | {"replaced_characters": 2, "totals": {}},
     )
 
 
 def _tokens(folder: Path) -> None:
-    sources = {
-        "tales": {"documents": 58_561, "tokens": 9_104_331, "bytes": 30_498_205, "folder": "tales"},
-        "jornal": {"documents": 3_905, "tokens": 3_950_204, "bytes": 12_001_733, "folder": "jornal"},
+    sources = [
+        {"name": "jornal", "documents": 3_905, "tokens": 3_950_204, "bytes": 12_001_733, "folder": "jornal"},
+        {"name": "tales", "documents": 58_561, "tokens": 9_104_331, "bytes": 30_498_205, "folder": "tales"},
+    ]
+    write(folder / "tokens" / "tokens.json", {"format": 1, "vocabulary": 2048, "dtype": "uint16", "sources": sources})
+    by_source = {
+        "jornal": {"tokens_per_word": 1.87, "words": 41003},
+        "tales": {"tokens_per_word": 1.42, "words": 90112},
     }
-    write(folder / "tokens" / "tokens.json", {"vocabulary": 2048, "sources": sources})
-    by_source = {"tales": {"tokens_per_word": 1.42, "words": 90112}, "jornal": {"tokens_per_word": 1.87, "words": 41003}}
-    write(folder / "tokens" / "fertility.json", {"sources": by_source, "total": {"tokens_per_word": 1.56}})
+    whole = {"vocabulary": 2048, "measured_on": "held-out documents", "tokens_per_word": 1.56, "bytes_per_token": 3.2}
+    write(folder / "tokens" / "fertility.json", {**whole, "by_source": by_source})
 
 
 def _train(folder: Path) -> None:
@@ -114,7 +119,12 @@ def _train(folder: Path) -> None:
     twice = {**metrics[19], "tokens_per_second": 99_999.0}
     write_rows(folder / "train" / "metrics.jsonl", [*metrics[:19], twice, lost, *metrics[19:]])
     validations = [
-        {"step": step, "tokens": step * BATCH, "bits_per_byte": 0.55 + 1.7 * math.exp(-step / 60), "perplexity": 80 / step}
+        {
+            "step": step,
+            "tokens": step * BATCH,
+            "bits_per_byte": 0.55 + 1.7 * math.exp(-step / 60),
+            "perplexity": 80 / step,
+        }
         for step in (1, 60, 120, 180, 240, 300)
     ]
     last = {"step": STEPS, "tokens": STEPS * BATCH, "bits_per_byte": 0.5527, "perplexity": 3.491, "loss": 1.2502}
@@ -166,11 +176,16 @@ def _manifests(folder: Path) -> None:
     outputs = {
         "corpus": {"data/train-00000-of-00001.parquet": 17_402_118, "data/heldout-00000-of-00001.parquet": 377_002},
         "tokens": {"tales/stream-00000.npy": 18_208_790, "tokenizer.model": 271_002, "tokenizer.json": 154_118},
-        "train": {f"{checkpoint}/model.safetensors": 16_788_224, f"{checkpoint}/trainer/optimizer.safetensors": 33_576_448},
+        "train": {
+            f"{checkpoint}/model.safetensors": 16_788_224,
+            f"{checkpoint}/trainer/optimizer.safetensors": 33_576_448,
+        },
     }
     versions = {"lhama": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "commit": "0123abcd" * 5}
     for number, (stage, found) in enumerate(outputs.items()):
-        entries = {name: {"bytes": size, "sha256": f"{number:x}" * 64, "identity": True} for name, size in found.items()}
+        entries = {
+            name: {"bytes": size, "sha256": f"{number:x}" * 64, "identity": True} for name, size in found.items()
+        }
         manifest = {"slice": {}, "inputs": {}, "outputs": entries, "identity": f"{number + 10:x}" * 64, "seconds": 20}
         write(folder / stage / "manifest.json", {**manifest, "versions": versions})
 

@@ -4,7 +4,7 @@ In: corpus/report.json. Out: the funnel, the table of sources, and reasons with 
 neither trained on nor dropped, so a bar has three parts and they add up to what came in.
 """
 
-from lhama.release import figures, numerals
+from lhama.release import figures, licences, numerals
 from lhama.release.facts import Facts, Row, items, number, pairs, words
 from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 
@@ -19,7 +19,14 @@ def corpus(facts: Facts) -> Markup:
             "corpus", "Text", missing("The corpus stage has not finished, or its report is not in this run.")
         )
     return section(
-        "corpus", "Text", _teaching(facts), _funnel(sources), _sources(sources), _reasons(facts, sources), _notes(facts)
+        "corpus",
+        "Text",
+        _teaching(facts),
+        *(tag("p", warning, class_="notice") for warning in licences.warnings(facts.recipe)),
+        _funnel(sources),
+        _sources(sources),
+        _reasons(facts, sources),
+        _notes(facts),
     )
 
 
@@ -118,12 +125,16 @@ def _reasons(facts: Facts, sources: list[Row]) -> Markup | None:
         "Documents dropped", [(reason_words(reason), count, numerals.whole(count)) for reason, count in ordered], 3
     )
     examples = pairs(facts.corpus, "examples")
-    quoted = [_quoted(reason, items(examples, reason)) for reason, _ in ordered if items(examples, reason)]
+    quoted = [
+        _quoted(reason, words(facts.corpus, "reasons", reason, "meaning"), items(examples, reason))
+        for reason, _ in ordered
+        if items(examples, reason)
+    ]
     fold = folded("Read examples of dropped documents", *quoted) if quoted else None
     return join([figure("Why documents were dropped", "Documents by reason; each has exactly one.", drawn), fold])
 
 
-def _quoted(reason: str, examples: list[Row]) -> Markup:
+def _quoted(reason: str, meaning: str, examples: list[Row]) -> Markup:
     quotes = []
     for example in examples[:EXAMPLES]:
         excerpt = words(example, "excerpt").strip()
@@ -132,14 +143,16 @@ def _quoted(reason: str, examples: list[Row]) -> Markup:
             part for part in (words(example, "source"), words(example, "id"), words(example, "detail")) if part
         )
         quotes.append(tag("blockquote", tag("p", shown or "(empty)"), tag("p", origin, class_="verdict")))
-    return join([tag("h3", reason_words(reason)), *quotes])
+    return join([tag("h3", reason_words(reason)), tag("p", meaning, class_="soft") if meaning else None, *quotes])
 
 
 def _notes(facts: Facts) -> Markup | None:
-    broken = facts.corpus.get("broken")
+    broken = number(facts.corpus, "broken_total")
     notes: list[str] = []
-    if isinstance(broken, list) and broken:
-        notes.append(f"{numerals.counted(len(broken), 'line')} could not be read and stand in the rejected files.")
+    if broken:
+        notes.append(
+            f"{numerals.counted(broken, 'row')} could not be read; the run’s corpus/rejected keeps them aside."
+        )
     replaced = number(facts.corpus, "replaced_characters")
     if replaced:
         notes.append(

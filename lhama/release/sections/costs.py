@@ -15,9 +15,9 @@ from lhama.release.markup import Child, Markup, figure, join, missing, section, 
 from lhama.release.sections.training import points
 
 METHODS = {
-    "measured": "measured by a hardware counter",
-    "estimated": "estimated from the processor’s load and its power class",
-    "constant": "constant power, as no tracker answered",
+    "measured": "Measured energy is read from a hardware counter.",
+    "estimated": "Estimated energy follows from the processor’s load and its power class.",
+    "constant": "Constant means assumed watts, as no tracker answered.",
 }
 
 
@@ -42,7 +42,7 @@ def _energy(facts: Facts) -> Markup:
     return figure(
         "Electricity by stage",
         "All work counts, work that was done twice too.",
-        Markup(figures.bars("Electricity", rows, 2)),
+        figures.bars("Electricity", rows, 2),
     )
 
 
@@ -50,7 +50,7 @@ def _stages(facts: Facts) -> Markup:
     rows = [_row(name, use, facts.currency) for name, use in facts.uses.items()]
     if len(rows) > 1:
         rows.append(_row("all", facts.total, facts.currency))
-    return table(["Stage", "Time", "Electricity", "Carbon", "Money", "How it is known"], rows)
+    return table(["Stage", "Its energy is", "Time", "Electricity", "Carbon", "Money"], rows, words=2)
 
 
 def _row(name: str, use: Use, currency: str) -> list[Child]:
@@ -61,13 +61,13 @@ def _row(name: str, use: Use, currency: str) -> list[Child]:
         (use.money, lambda amount: numerals.money(amount, currency)),
     )
     cells = [value("–" if amount is None else say(amount), amount) for amount, say in amounts]
-    return [name, *cells, method_words(use)]
+    return [name, method_words(use), *cells]
 
 
 def _method(facts: Facts) -> Markup:
-    known = [f"{method}: {METHODS[method]}" for method in facts.total.methods if method in METHODS]
+    known = [METHODS[method] for method in facts.total.methods if method in METHODS]
     country = facts.recipe.hardware.country
-    sentences = [f"Energy is {'; '.join(known)}."] if known else []
+    sentences = [*known]
     if facts.total.kgco2e is not None:
         given = facts.recipe.hardware.grid_gco2e_per_kwh
         grid = (

@@ -22,7 +22,7 @@ def files(facts: Facts) -> Markup:
     rows = [(stage, total, numerals.size(total)) for stage, found in sizes.items() if (total := sum(found.values()))]
     if not rows:
         return section("files", "Files", missing("No stage has finished yet, so no list of files was written."))
-    drawing = Markup(figures.bars("Size", rows, 0))
+    drawing = figures.bars("Size", rows, 0)
     named = [(f"{stage}/{name}", count) for stage, found in sizes.items() for name, count in found.items()]
     named.sort(key=lambda pair: -pair[1])
     largest = [
@@ -65,8 +65,11 @@ def reproduce(facts: Facts) -> Markup:
     return section(
         "reproduce",
         "Reproducibility",
-        tag("p", f"A Llama with {about}. With the same text and versions, these lines do the same run again:"),
-        tag("pre", tag("code", f"pip install lhama\nlhama run {facts.recipe.name}.toml")),
+        tag(
+            "p",
+            f"A Llama with {about}. With the same text and versions, this does the same run again:",
+        ),
+        tag("pre", tag("code", f"lhama run {facts.recipe.name}.toml")),
         folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe))),
         _hashes(facts),
         _versions(facts),

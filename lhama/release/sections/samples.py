@@ -69,9 +69,4 @@ def story(prompt: str, text: str) -> Markup:
     """Set a sample with its beginning told apart, whether or not the text repeats it."""
     own = text.removeprefix(prompt) if prompt else text
     shown = own[:LONGEST] + (" […]" if len(own) > LONGEST else "")
-    return tag("p", tag("span", prompt, class_="prompt"), _break(prompt, shown), shown or "(nothing)", class_="story")
-
-
-def _break(prompt: str, text: str) -> str | None:
-    """Put a space between two words that the record keeps apart in two fields."""
-    return " " if prompt and text and prompt[-1].isalnum() and text[0].isalnum() else None
+    return tag("p", tag("span", prompt, class_="prompt"), shown or "(nothing)", class_="story")

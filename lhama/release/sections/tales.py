@@ -63,7 +63,7 @@ def _variety(facts: Facts) -> str | None:
 def _field(title: str, rows: list[Row]) -> Markup:
     passed = sum(map(good, rows))
     words_ = tag("p", f"{numerals.whole(passed)} of {numerals.whole(len(rows))} pass", class_="soft")
-    return tag("div", tag("h3", title), words_, Markup(figures.field(title, [good(row) for row in rows])))
+    return tag("div", tag("h3", title), words_, figures.field(title, [good(row) for row in rows]))
 
 
 def _tale(tale: Row) -> Markup:

@@ -6,7 +6,7 @@ held-out text, because a vocabulary knows the words it was made from.
 """
 
 from lhama.release import figures, numerals
-from lhama.release.facts import Facts, Row, number, pairs, words
+from lhama.release.facts import Facts, Row, items, number, pairs, words
 from lhama.release.markup import Child, Markup, figure, missing, section, table, tag, value
 
 
@@ -28,29 +28,21 @@ def tokens(facts: Facts) -> Markup:
 
 def stream_rows(facts: Facts) -> list[Row]:
     """Return the token streams by source, each with its name."""
-    return _named(facts.tokens)
-
-
-def _named(document: Row) -> list[Row]:
-    """Read figures by source, written as a table by name or as a list of tables with names."""
-    found = document.get("sources")
-    if isinstance(found, dict):
-        return [{"name": str(name), **entry} for name, entry in found.items() if isinstance(entry, dict)]
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return items(facts.tokens, "sources")
 
 
 def _fertility(facts: Facts) -> Markup:
     rows = [
-        (words(row, "name") or "unnamed", amount, numerals.fixed(amount, 2))
-        for row in _named(facts.fertility)
+        (str(name), amount, numerals.fixed(amount, 2))
+        for name, row in pairs(facts.fertility, "by_source").items()
         if (amount := number(row, "tokens_per_word")) is not None
     ]
-    whole = number(facts.fertility, "tokens_per_word") or number(pairs(facts.fertility, "total"), "tokens_per_word")
+    whole = number(facts.fertility, "tokens_per_word")
     if whole is not None and len(rows) != 1:
         rows.append(("all", whole, numerals.fixed(whole, 2)))
     if not rows:
         return missing("Fertility was not measured.")
-    drawing = Markup(figures.bars("Tokens per word", rows, 3))
+    drawing = figures.bars("Tokens per word", rows, 3)
     return figure("Fertility", "Tokens for each word of held-out text; 1 would be a piece for every word.", drawing)
 
 

@@ -40,7 +40,7 @@ def drawn(title: str, sentence: str, line: figures.Curve, y: figures.Axis, tint:
     if line.band:
         ranges = [f", range {y.say(low)} to {y.say(high)}" if low < high else "" for low, high in line.band]
         says = [words_of + around for words_of, around in zip(says, ranges, strict=True)]
-    drawing = Markup(figures.curve(title, line, TOKENS, y, tint, says))
+    drawing = figures.curve(title, line, TOKENS, y, tint, says)
     return figure(title, sentence, drawing, tag("output", says[-1], class_="readout"))
 
 
@@ -55,11 +55,13 @@ def learning(facts: Facts) -> Markup:
 def _training_loss(facts: Facts) -> Markup | None:
     found = points(facts.losses, "loss")
     if len(found) < FEWEST_FOR_CURVE:
-        return missing("There is no learning curve: loss.jsonl holds fewer than two steps.")
+        return missing("There is no learning curve: loss.jsonl holds fewer than two rows.")
     line = figures.merged(found)
-    merged = " The line is the mean of neighbouring steps, the shade their range." if line.band else ""
+    merged = " The line is the mean of neighbours, the shade their range." if line.band else ""
     axis = figures.Axis("nats per token, logarithmic", _text(3), logarithmic=True)
-    sentence = f"On the text of each step, {numerals.counted(len(found), 'step')}.{merged}"
+    sentence = (
+        f"The mean over the text between two measurements, of which there are {numerals.whole(len(found))}.{merged}"
+    )
     return drawn("Training loss", sentence, line, axis, 0, "nats per token")
 
 
@@ -99,7 +101,7 @@ def _by_source(facts: Facts) -> Markup | None:
     if len(rows) < FEWEST_FOR_CURVE:
         return None
     rows.sort(key=lambda row: row[1])
-    drawing = Markup(figures.bars("Bits per byte by source", rows, 1))
+    drawing = figures.bars("Bits per byte by source", rows, 1)
     return figure(
         "Held-out text by source", "Bits per byte at the end; text that is more regular needs fewer.", drawing
     )
@@ -109,7 +111,7 @@ def _learning_rate(facts: Facts) -> Markup | None:
     found = points(facts.losses, "learning_rate")
     if len(found) < FEWEST_FOR_CURVE:
         return None
-    axis = figures.Axis("learning rate", _rate, from_zero=True)
+    axis = figures.Axis("learning rate", _rate, _rate, from_zero=True)
     return drawn("Learning rate", _schedule(facts.recipe), figures.thinned(found), axis, 2, "")
 
 
@@ -125,7 +127,7 @@ def _schedule(recipe: Recipe) -> str:
 
 
 def _rate(amount: float) -> str:
-    return "0" if amount == 0 else numerals.significant(amount) if abs(amount) < 1e-3 else f"{amount:.6g}"
+    return numerals.scientific(amount) if 0 < abs(amount) < 1e-4 else f"{amount:.6g}"
 
 
 def throughput(facts: Facts) -> Markup:
