@@ -1,13 +1,13 @@
-"""AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over float32 master weights, for a model that computes in bf16 or fp32.
+"""AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) over float32 masters, for a model that computes in bf16 or fp32.
 
-In: a model whose `.grad`s a backward pass has just filled with the gradient of a SUM of nats. Out: the model after the update.
-All masters live in one flat buffer (so do the gradient and both moments): an update is a norm, a fused AdamW pass and a cast,
-whatever the number of tensors. In bf16 the model's own parameters are views into a flat bf16 copy, rebuilt from the masters
-after each update; in fp32 they are the masters themselves.
-Weight decay acts on every tensor of two or more dimensions, embeddings and head included (what nanoGPT and the Hugging Face
-Trainer do, and so what the papers we follow did), and on no norm.
-The subtle thing: a gradient that is not finite is noticed on the device and stops this and every later update, without a
-wait in the step; whoever reads `halted` afterwards finds the weights as they were before the bad batch.
+In: a model whose `.grad`s a backward pass has just filled with the gradient of a SUM of nats. Out: the updated model.
+All masters live in one flat buffer (so do the gradient and both moments): an update is a norm, a fused AdamW pass and
+a cast, whatever the number of tensors. In bf16 the model's own parameters are views into a flat bf16 copy, rebuilt from
+the masters after each update; in fp32 they are the masters themselves.
+Weight decay acts on every tensor of two or more dimensions, embeddings and head included (what nanoGPT and the Hugging
+Face Trainer do, and so what the papers we follow did), and on no norm.
+The subtle thing: a gradient that is not finite is noticed on the device and stops this and every later update, without
+a wait in the step; whoever reads `halted` afterwards finds the weights as they were before the bad batch.
 """
 
 from collections.abc import Mapping
@@ -77,11 +77,11 @@ class AdamW:
         self._empty = False
 
     def step(self, learning_rate: float, targets: int, nats: Tensor) -> Tensor:
-        """Update the weights from the gathered gradient of `nats` over `targets` and return the gradient's norm before clipping."""
+        """Update the weights from the gathered gradient of `nats` over `targets`; return its norm before clipping."""
         norm: Tensor = torch.linalg.vector_norm(self._gradient) / targets
         bad = ~(torch.isfinite(norm) & torch.isfinite(nats))
         self.halted = torch.maximum(self.halted, bad.float())
-        # The fused kernel divides the gradient by this number: by the count of targets, and by norm / clip where that exceeds 1.
+        # The fused kernel divides the gradient by this: the count of targets, times norm / clip where that exceeds 1.
         divisor = norm.new_tensor(float(targets))
         if self.clip is not None:
             divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
