@@ -187,13 +187,13 @@ class Facts:
 
     @property
     def machine(self) -> str:
-        """What it was trained on: the accelerator that the device readings name, else the machine of the plan."""
-        read = [
-            words(card, "name") for row in self.metrics for card in items(pairs(row, "device") or row, "accelerators")
-        ]
+        """What it was trained on, as training recorded it; before that, the machine of the plan."""
         planned = words(self.plan, "machine", "label")
+        used = pairs(self.final, "environment")
+        if used.get("kind") == "cpu" and words(self.plan, "machine", "accelerator") != "cpu":
+            return f"{number(used, 'threads') or 1:g} processor threads"
+        named = words(used, "name") if used and used.get("kind") != "cpu" else planned
         count = number(self.plan, "machine", "count") or 1
-        named = next((name for name in reversed(read) if name), planned)
         return f"{count:g} × {named}" if named and count > 1 else named
 
     @property

@@ -113,7 +113,7 @@ def _train(folder: Path) -> None:
         if step % 10 == 0:
             speed = 19_400 + chance.gauss(0, 350) - (4000 if step == 120 else 0)
             row = {"time": f"2026-05-03T10:{step // 10:02}:00.000+00:00", "step": step, "tokens": tokens}
-            metrics.append({**row, "tokens_per_second": speed, "memory_used_bytes": 2_400_000_000 + step})
+            metrics.append({**row, "tokens_per_second": speed, "device": {"memory_used_bytes": 2_400_000_000 + step}})
     write_rows(folder / "train" / "loss.jsonl", losses)
     lost = {"time": "2026-05-03T10:20:30.000+00:00", "lost": {"after_step": 190, "until_step": 200, "rows": 1}}
     twice = {**metrics[19], "tokens_per_second": 99_999.0}
@@ -127,11 +127,24 @@ def _train(folder: Path) -> None:
         }
         for step in (1, 60, 120, 180, 240, 300)
     ]
-    last = {"step": STEPS, "tokens": STEPS * BATCH, "bits_per_byte": 0.5527, "perplexity": 3.491, "loss": 1.2502}
+    last: dict[str, Any] = {
+        "step": STEPS,
+        "tokens": STEPS * BATCH,
+        "bits_per_byte": 0.5527,
+        "perplexity": 3.491,
+        "loss": 1.2502,
+    }
     last["by_source"] = {"tales": {"bits_per_byte": 0.412}, "jornal": {"bits_per_byte": 1.63}}
     write_rows(folder / "train" / "validation.jsonl", [*validations, last])
     write_rows(folder / "train" / "samples.jsonl", _samples())
-    final = {"tokens": STEPS * BATCH, "steps": STEPS, "seconds": 154.8, "checkpoint": f"step-{STEPS:07d}"}
+    final: dict[str, Any] = {
+        "tokens": STEPS * BATCH,
+        "steps": STEPS,
+        "seconds": 154.8,
+        "checkpoint": f"step-{STEPS:07d}",
+    }
+    environment = {"kind": "cuda", "name": "NVIDIA H100 80GB HBM3", "precision": "bf16", "compile": True, "threads": 8}
+    final |= {"environment": environment, "epochs": {"tales": 0.231, "jornal": 0.228}}
     write(folder / "train" / "final.json", {**final, "validation": last, "tales": _tales()})
 
 

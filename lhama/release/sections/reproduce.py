@@ -14,6 +14,14 @@ from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
 from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 
 LARGEST = 12
+ENVIRONMENT = {
+    "kind": "device",
+    "precision": "precision",
+    "compile": "compiled",
+    "threads": "threads",
+    "instruction_set": "instruction set",
+    "micro_batch": "rows at once",
+}
 
 
 def files(facts: Facts) -> Markup:
@@ -118,11 +126,13 @@ def _weights_name(facts: Facts) -> str:
 def _versions(facts: Facts) -> Markup | None:
     stages = [stage for stage in STAGES if pairs(facts.manifests[stage], "versions")]
     names = list(dict.fromkeys(name for stage in stages for name in pairs(facts.manifests[stage], "versions")))
-    if not names:
-        return None
-    rows = []
+    rows: list[list[Child]] = []
     for name in names:
         found = [str(pairs(facts.manifests[stage], "versions").get(name, "")) for stage in stages]
         known = list(dict.fromkeys(version for version in found if version))
         rows.append([name, join([tag("span", version, class_="mono") for version in known], ", ")])
-    return table(["Version", "In use"], rows, words=2)
+    environment = pairs(facts.final, "environment")
+    for key, name in ENVIRONMENT.items():
+        if isinstance(environment.get(key), str | int | bool):
+            rows.append([name, tag("span", str(environment[key]).lower(), class_="mono")])
+    return table(["Version or setting", "In use"], rows, words=2) if rows else None

@@ -23,7 +23,7 @@ def tokens(facts: Facts) -> Markup:
         value(f"{numerals.whole(size)} pieces", size, "vocabulary"),
         f", {origin}; whatever it has no piece for is written in bytes, so no text is unknown to it.",
     )
-    return section("tokens", "Vocabulary", intro, _fertility(facts), _streams(streams))
+    return section("tokens", "Vocabulary", intro, _fertility(facts), _streams(facts, streams))
 
 
 def stream_rows(facts: Facts) -> list[Row]:
@@ -46,7 +46,7 @@ def _fertility(facts: Facts) -> Markup:
     return figure("Fertility", "Tokens for each word of held-out text; 1 would be a piece for every word.", drawing)
 
 
-def _streams(rows: list[Row]) -> Markup | None:
+def _streams(facts: Facts, rows: list[Row]) -> Markup | None:
     """List what the text became."""
     if not rows:
         return None
@@ -57,5 +57,8 @@ def _streams(rows: list[Row]) -> Markup | None:
         each = size / count if count and size else None
         cells = [value("–" if amount is None else numerals.whole(amount), amount) for amount in counts[:2]]
         cells.append(value("–" if each is None else numerals.fixed(each, 2), each))
-        lines.append([words(row, "name") or "unnamed", *cells])
-    return table(["Training text as tokens", "Documents", "Tokens", "Bytes per token"], lines)
+        name = words(row, "name")
+        read = number(facts.final, "epochs", name)
+        cells.append(value("–" if read is None else numerals.significant(read), read))
+        lines.append([name or "unnamed", *cells])
+    return table(["Training text as tokens", "Documents", "Tokens", "Bytes per token", "Times read"], lines)
