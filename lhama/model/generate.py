@@ -1,8 +1,8 @@
 """Text from a model: token ids go in, the ids that continue them come out, one by one or for many prompts at once.
 
-Settings are applied in the order of Hugging Face: repetition penalty (Keskar et al. 2019, arXiv 1909.05858), then
-temperature, top-k, top-p (Holtzman et al. 2019, arXiv 1904.09751). Each draw is a function of (seed, purpose, index of
-the prompt, position), so an answer does not depend on what else is in the batch, nor on earlier draws.
+The settings are a recipe's [serve] section, applied in the order of Hugging Face: repetition penalty (Keskar et al.
+2019, arXiv 1909.05858), temperature, top-k, top-p (Holtzman et al. 2019, arXiv 1904.09751). Each draw is a function of
+(seed, purpose, index of the prompt, position), so an answer does not depend on what else is in the batch.
 The subtle thing: prompts of a batch are not padded. They advance in lock-step, and a prompt that is longer than the
 shortest feeds its own tokens where the others already draw:
 
@@ -16,45 +16,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lhama.model.llama import Cache, Llama
-
-if TYPE_CHECKING:
-    from lhama.plan.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to choose the next token."""
-
-    temperature: float = 0.8
-    """0 always takes the likeliest."""
-    top_k: int = 50
-    """Draw only from the k likeliest; 0 means from all."""
-    top_p: float = 0.95
-    """Draw only from the fewest likeliest that together reach this probability."""
-    repetition_penalty: float = 1.0
-    """Above 1 makes every token of prompt and answer less likely to come again."""
-    max_new_tokens: int = 256
-    """The longest answer."""
-
-    @classmethod
-    def from_recipe(cls, recipe: Recipe, max_new_tokens: int | None = None) -> Sampling:
-        """Take the settings from [serve]."""
-        serve = recipe.serve
-        longest = serve.max_new_tokens if max_new_tokens is None else max_new_tokens
-        return cls(serve.temperature, serve.top_k, serve.top_p, serve.repetition_penalty, longest)
+from lhama.plan.recipe import Serve
 
 
 def generate(
     model: Llama,
     ids: Sequence[int],
-    settings: Sampling,
+    settings: Serve,
     seed: int = 0,
     stop: Collection[int] | None = None,
     *,
@@ -70,7 +44,7 @@ def generate(
 def complete_many(
     model: Llama,
     prompts: Sequence[Sequence[int]],
-    settings: Sampling,
+    settings: Serve,
     seed: int = 0,
     stop: Collection[int] | None = None,
     *,
@@ -95,12 +69,12 @@ def uniform(seed: int, purpose: str, index: int, position: int) -> float:
     return (int.from_bytes(digest[:8], "little") >> 11) * 2.0**-53
 
 
-def distribution(logits: Tensor, used: Tensor | None, settings: Sampling) -> tuple[Tensor, Tensor]:
+def distribution(logits: Tensor, used: Tensor | None, settings: Serve) -> tuple[Tensor, Tensor]:
     """Give the probabilities the next tokens are drawn with, likeliest first, and whose they are; both (B, k).
 
     `used` marks the tokens of prompt and answer so far, (B, V); it is needed only for a repetition penalty.
     """
-    scores = logits.double()
+    scores = logits.float()
     if used is not None:
         penalty = settings.repetition_penalty
         scores = torch.where(used, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
@@ -138,7 +112,7 @@ def _columns(
     model: Llama,
     prompts: Sequence[Sequence[int]],
     indices: Sequence[int],
-    settings: Sampling,
+    settings: Serve,
     seed: int,
     stop: Collection[int] | None,
     purpose: str,
@@ -175,7 +149,7 @@ def _used(model: Llama, rows: Sequence[_Row]) -> Tensor:
     return used
 
 
-def _fit(prompt: Sequence[int], bos: int, context: int, settings: Sampling) -> list[int]:
+def _fit(prompt: Sequence[int], bos: int, context: int, settings: Serve) -> list[int]:
     """Leave room for the answer, up to half the context: a long prompt keeps its `<s>` and its last tokens."""
     ids = list(prompt) or [bos]
     room = max(context - settings.max_new_tokens, context // 2, 1)
@@ -192,7 +166,7 @@ def _new_cache(model: Llama, rows: int, length: int) -> Cache:
 
 @torch.inference_mode()
 def _advance(
-    model: Llama, fed: list[list[int]], cache: Cache, used: Tensor | None, settings: Sampling, draws: list[float]
+    model: Llama, fed: list[list[int]], cache: Cache, used: Tensor | None, settings: Serve, draws: list[float]
 ) -> list[int]:
     """Feed every row its next tokens and choose what follows them, by the inverse of the cumulative distribution."""
     device = model.head.device
