@@ -44,7 +44,7 @@ _BEFORE_NOUNS = frozenset("de em com para por sem um uma".split())
 _COLOURS = frozenset("vermelho amarelo branco preto roxo".split())
 _ARTICLES = frozenset("o os as um uma uns umas no na nos nas à às pelo pela".split())
 _TIMES = frozenset("dia dias noite noites manhã tarde vez vezes semana semanas ano anos hora horas minuto minutos".split())
-_MEMORY = 6  # sentences over which a pronoun may look back
+_MEMORY = 10  # sentences over which a pronoun may look back
 
 
 @dataclass(slots=True)
@@ -103,7 +103,7 @@ class Reader:
             if phrase is not None:
                 stop = self._phrase_in_clause(index, phrase, free, opened)
                 free, opened = True, False
-            elif token.entry.verb & FINITE and not token.entry.noun:
+            elif token.entry.verb & FINITE and not token.entry.noun and (free or not token.entry.adjective):
                 stop = self._bare_verb(index)
                 free, opened = True, False
             else:
@@ -265,6 +265,9 @@ class Reader:
         reach = phrase.end
         while "de" in self.at(reach).entry.lemmas or self.at(reach).low in ("de", "do", "da", "dos", "das"):
             owner = self.phrase(reach + (self.at(reach).low == "de"))
+            if owner is None and self._plain_adjective(reach + 1):
+                reach += 2  # o contrário de alto
+                continue
             if owner is None:
                 break
             self.last = Phrase(owner.end, phrase.mask | owner.mask, phrase.person, phrase.head)
@@ -274,7 +277,7 @@ class Reader:
             if opened and self.at(start - 1).low not in ("se", "quando") and self.at(reach).entry.verb == INFINITIVE and not self.at(reach).entry.noun:
                 self.blame("verb form", start, reach + 1)
             return phrase.end
-        if phrase.head in _TIMES and not self._fits(phrase, verb):
+        if (phrase.head in _TIMES or "quanto" in self.at(start).entry.lemmas) and not self._fits(phrase, verb):
             return phrase.end
         self.subject = phrase
         self.first = self.first or phrase
@@ -404,11 +407,12 @@ class Reader:
             self.blame("speaker", index, index + 1)
         if not self._predicative(index) or token.entry.tags or token.entry.verb:
             return
-        if "preposition" in before.entry.tags or token.entry.lemmas & _COLOURS:
-            if not token.entry.adjective & MS:
-                self.blame("agreement", index - 1, index + 1)
-        elif self.subject is not None and not token.entry.adjective & self.subject.mask:
-            self.blame("predicate", index - 1, index + 1)
+        governed = "preposition" in before.entry.tags
+        if not governed and self.subject is None:
+            return
+        mask = MS if governed or self.subject is None or token.entry.lemmas & _COLOURS else self.subject.mask
+        if not token.entry.adjective & mask:
+            self.blame("agreement" if governed else "predicate", index - 1, index + 1)
 
     # --- neighbours ---------------------------------------------------------------------------------------------
 
@@ -431,6 +435,6 @@ class Reader:
             return
         strict = token.low in _BEFORE_NOUNS and self.at(index - 1).low != "cada"
         strict = strict or token.entry.tags == {"contraction"}
-        modal = token.entry.verb & FINITE and not token.entry.noun and not token.entry.tags
+        modal = token.entry.verb & FINITE and not self._nominal(index) and not token.entry.tags
         if strict or (modal and all(other.low not in ("quem", "que") for other in self.tokens)):
             self.blame("verb form", index, index + 2)

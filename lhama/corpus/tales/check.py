@@ -15,6 +15,7 @@ from lhama.corpus.tales.words import Entry
 _TOKEN = re.compile(r"\d+|[^\W\d_]+(?:-[^\W\d_]+)*|[^\w\s]| +")
 _ENDS = ".!?…"
 _UNKNOWN = Entry()
+_SUM = frozenset("mais menos vezes são é e .".split())
 _LABELS = frozenset("pergunta resposta".split())
 _FEW_WORDS = 4  # a shorter sentence needs no verb: "Que delícia!", "Na praça."
 
@@ -38,7 +39,7 @@ def faults(text: str, hero: str | None = None, *, cut: bool = False) -> list[str
             number += 1
             tokens = [_token(part) for part in sentence if part != '"']
             reader = Reader(tokens, mentions, number, speaker, topic)
-            found += _check(tokens, speaker > 0) + reader.read()
+            found += _check(tokens, speaker > 0) + ([] if _is_sum(tokens) else reader.read())
             topic = reader.first.mask if reader.first is not None and not speaker else 0
     return found
 
@@ -76,6 +77,11 @@ def _speaker(line: str) -> int:
     said = [_token(part) for part in _TOKEN.findall(parts[2]) if not part.isspace()] if len(parts) > 2 else []
     phrase = Reader(said, [], 0).phrase(1)
     return phrase.mask if phrase is not None else ANY
+
+
+def _is_sum(tokens: list[Token]) -> bool:
+    """Say whether a sentence is a calculation in words, whose numbers count nothing: dois mais dois são quatro."""
+    return all(t.low in _SUM or "number" in t.entry.tags for t in tokens)
 
 
 def _check(tokens: list[Token], speech: bool) -> list[str]:

@@ -7,6 +7,7 @@ held_out() names is in no document of any kind.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lhama.corpus.tales import kinds
 from lhama.corpus.tales.story import held_out, tell
 from lhama.corpus.tales.template import Draws
 
@@ -33,6 +34,12 @@ class Prompt:
     object: str
 
 
+SHARES = {"story": 64, "questions": 12, "dialogue": 8, "description": 6, "facts": 5, "arithmetic": 5}
+"""How many of a hundred documents are of each kind."""
+
+_KINDS = tuple(kind for kind, share in SHARES.items() for _ in range(share))
+
+
 def documents(count: int, seed: int) -> Iterator[Tale]:
     """Write `count` documents; the n-th is a function of (seed, n)."""
     for number in range(count):
@@ -42,8 +49,16 @@ def documents(count: int, seed: int) -> Iterator[Tale]:
 def document(number: int, seed: int) -> Tale:
     """Write the document of this number."""
     draws = Draws("tales", seed, number)
-    story = tell(draws)
-    return Tale(f"tales-{seed}-{number:07d}", story.text(), "story", story.hero, story.scene.action, story.thing)
+    kind = draws.pick(_KINDS)
+    name = f"tales-{seed}-{number:07d}"
+    if kind in ("story", "questions"):
+        story = tell(draws)
+        text = story.text() if kind == "story" else kinds.questions(draws, story)
+        return Tale(name, text, kind, story.hero, story.action, story.thing)
+    if kind in ("dialogue", "description"):
+        text, hero = kinds.talk(draws, kind)
+        return Tale(name, text, kind, hero)
+    return Tale(name, kinds.fact_sheet(draws) if kind == "facts" else kinds.arithmetic(draws), kind)
 
 
 def prompts(count: int, seed: int, held_out: bool) -> list[Prompt]:
@@ -53,7 +68,7 @@ def prompts(count: int, seed: int, held_out: bool) -> list[Prompt]:
     for number in range(count):
         draws = Draws("prompts", seed, int(wanted), number)
         story = tell(draws, lambda *triple: HELD_OUT(*triple) is wanted)
-        found.append(Prompt(story.opening, story.hero, story.scene.action, story.thing))
+        found.append(Prompt(story.opening, story.hero, story.action, story.thing))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lhama.corpus.tales import grammar, words
 from lhama.corpus.tales.grammar import FS, MS, SLOTS
-from lhama.corpus.tales.template import Draws, Role, Scene, Template, compile_line, render
+from lhama.corpus.tales.template import Draws, Role, Scene, Template, compile_line, join, render
 from lhama.corpus.tales.words import Noun
 
 HELD_OUT_SHARE = 20  # one combination in twenty stays out of training
@@ -52,11 +52,11 @@ class Plot:
     colours: bool
 
 
-def _read(name: str) -> dict[str, Any]:
+def read_data(name: str) -> dict[str, Any]:
     return tomllib.loads((words.FOLDER / name).read_text(encoding="utf-8"))
 
 
-def _lines(block: str) -> list[str]:
+def text_lines(block: str) -> list[str]:
     return [line for line in block.strip().split("\n") if line]
 
 
@@ -65,17 +65,17 @@ def _branch(name: str, mood: str, source: Mapping[str, Any], shared: Mapping[str
     feeling = -1
     for block in source["steps"]:
         lines: list[str] = []
-        for raw in _lines(block):
+        for raw in text_lines(block):
             mark, _, rest = raw.partition(" ") if raw.startswith("@") else ("", "", raw)
             if mark not in ("", "@" + name):
                 continue
             if rest == "&mood":
                 feeling = len(steps)
-            lines += _lines(shared[mood if rest == "&mood" else rest[1:]]) if rest.startswith("&") else [rest]
+            lines += text_lines(shared[mood if rest == "&mood" else rest[1:]]) if rest.startswith("&") else [rest]
         if lines:
             steps.append(tuple(compile_line("" if line == "-" else line) for line in lines))
     pairs = []
-    for raw in _lines(source["questions"]):
+    for raw in text_lines(source["questions"]):
         mark, _, rest = raw.partition(" ") if raw.startswith("@") else ("", "", raw)
         if mark in ("", "@" + name):
             question, answer = rest.split(" = ")
@@ -86,10 +86,10 @@ def _branch(name: str, mood: str, source: Mapping[str, Any], shared: Mapping[str
 @cache
 def plots() -> tuple[Plot, ...]:
     """Read and compile every plot."""
-    shared = _read("shared.toml")
+    shared = read_data("shared.toml")
     found = []
     for path in sorted((words.FOLDER / "plots").glob("*.toml")):
-        for name, source in _read(f"plots/{path.name}").items():
+        for name, source in read_data(f"plots/{path.name}").items():
             found.append(
                 Plot(
                     name=name,
@@ -97,7 +97,7 @@ def plots() -> tuple[Plot, ...]:
                     objects=tuple((kind, noun) for kind in source["objects"].split() for noun in words.nouns(kind)),
                     place=source.get("place", "natureza"),
                     roles=source.get("roles", {}),
-                    want=tuple(compile_line(line) for line in _lines(source["want"])),
+                    want=tuple(compile_line(line) for line in text_lines(source["want"])),
                     branches=tuple(_branch(key, mood, source, shared) for key, mood in source["branches"].items()),
                     sum=source.get("sum", False),
                     colours=source.get("colours", False),
@@ -108,7 +108,7 @@ def plots() -> tuple[Plot, ...]:
 
 @cache
 def _openings() -> tuple[Template, ...]:
-    return tuple(compile_line(line) for line in _lines(_read("shared.toml")["abertura"]))
+    return tuple(compile_line(line) for line in text_lines(read_data("shared.toml")["abertura"]))
 
 
 _MIXED = (
@@ -152,6 +152,11 @@ class Story:
         """Give the noun of what the hero wants."""
         return self.scene.roles["x"].noun.singular
 
+    @property
+    def action(self) -> str:
+        """Give the infinitive of what the hero wants to do."""
+        return self.scene.action
+
     def questions(self) -> list[tuple[str, str]]:
         """Give the questions that this story answers."""
         return [(render(question, self.scene), render(answer, self.scene)) for question, answer in self.branch.questions]
@@ -162,43 +167,35 @@ class Story:
         return join([self.opening, *chosen])
 
 
-def join(sentences: Sequence[str]) -> str:
-    """Join sentences into text: speech starts a line, and so does what follows it."""
-    text = ""
-    for sentence in sentences:
-        if not text:
-            text = sentence.lstrip("\n")
-        elif sentence.startswith("\n") or text.rpartition("\n")[2].startswith("—"):
-            text += "\n" + sentence.lstrip("\n")
-        else:
-            text += " " + sentence
-    return text
-
-
-def _cast(draws: Draws, plot: Plot, allowed: Callable[[str, str, str], bool]) -> tuple[str, dict[str, Role]]:
-    """Draw hero, action and object until the combination is allowed, then everyone else."""
-    kind, thing = draws.pick(plot.objects)
-    action = draws.pick(plot.actions)
+def cast(draws: Draws, thing: Noun, described: Sequence[grammar.Forms], place: str) -> dict[str, Role]:
+    """Draw everyone and everything around an object: hero (h), friend (a), place (l), home (c); p and q are pairs."""
     hero = _person(draws, words.nouns("heroi"))
-    while not allowed(hero.name, action, thing.singular):
-        hero = _person(draws, words.nouns("heroi"))
     friends = words.nouns("heroi") + words.nouns("amigo")
     friend = _person(draws, friends)
     while friend.name == hero.name or friend.noun.singular[:4] == hero.noun.singular[:4]:
         friend = _person(draws, friends)
-    place = _other(draws, words.nouns(plot.place), thing)
-    near = _other(draws, words.nouns("natureza"), place, thing)
-    described = draws.pick(words.adjectives(kind))
+    where = _other(draws, words.nouns(place), thing)
+    near = _other(draws, words.nouns("natureza"), where, thing)
     pair = Noun("", "", MS)
-    roles = {
+    return {
         "h": hero,
         "a": friend,
-        "x": Role(SLOTS.index(thing.gender), thing, "", described),
-        "l": Role(SLOTS.index(place.gender), place),
+        "x": Role(SLOTS.index(thing.gender), thing, "", draws.pick(described)),
+        "l": Role(SLOTS.index(where.gender), where),
         "c": Role(SLOTS.index(near.gender), near),
         "p": Role(3 if hero.slot and friend.slot else 2, pair),
         "q": Role(3 if hero.slot and thing.gender == FS else 2, pair),
     }
+
+
+def _cast(draws: Draws, plot: Plot, allowed: Callable[[str, str, str], bool]) -> tuple[str, dict[str, Role]]:
+    """Draw action, object and cast until the combination is allowed."""
+    while True:
+        kind, thing = draws.pick(plot.objects)
+        action = draws.pick(plot.actions)
+        roles = cast(draws, thing, words.adjectives(kind), plot.place)
+        if allowed(roles["h"].name, action, thing.singular):
+            break
     for role, name in plot.roles.items():
         noun = _other(draws, words.nouns(name), thing)
         roles[role] = Role(SLOTS.index(noun.gender), noun)

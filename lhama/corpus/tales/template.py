@@ -78,7 +78,7 @@ class Template:
 
 
 _SLOT = re.compile(r"\{([^}]+)\}")
-_PAIR = {"os dois": ("os dois", "as duas", "os dois", "as duas")}
+_PAIR = {"os dois": ("os dois", "as duas", "os dois", "as duas"), "nós dois": ("nós dois", "nós duas", "nós dois", "nós duas")}
 
 
 def _capital(text: str) -> str:
@@ -196,4 +196,17 @@ def render(template: Template, scene: Scene) -> str:
     text = "".join(part if isinstance(part, str) else part(scene) for part in template.parts)
     if text:
         scene.hero_was_subject = template.hero_last
+    return text
+
+
+def join(sentences: Sequence[str]) -> str:
+    """Join sentences into text: speech starts a line, and so does what follows it."""
+    text = ""
+    for sentence in sentences:
+        if not text:
+            text = sentence.lstrip("\n")
+        elif sentence.startswith("\n") or text.rpartition("\n")[2].startswith("—"):
+            text += "\n" + sentence.lstrip("\n")
+        else:
+            text += " " + sentence
     return text
