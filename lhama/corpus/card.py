@@ -33,9 +33,9 @@ def _metadata(name: str, report: dict[str, Any]) -> str:
         "  data_files:",
         "  - split: train",
         '    path: "data/train-*"',
-        "  - split: heldout",
-        '    path: "data/heldout-*"',
     ]
+    if report["totals"]["heldout"]:  # `datasets` refuses a split without rows
+        lines += ["  - split: heldout", '    path: "data/heldout-*"']
     return "".join(line + "\n" for line in lines)
 
 

@@ -5,6 +5,7 @@ dataset runs: only parquet, jsonl, csv and txt files are fetched. The commit mus
 moves and two runs of one recipe would read different text. HF_ENDPOINT and the Hub's own login work as usual.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,12 @@ def snapshot(name: str, revision: str | None, key: str, cache: Path) -> Path:
     if not complete.is_file():
         try:
             snapshot_download(
-                repository, repo_type="dataset", revision=revision, allow_patterns=PATTERNS, local_dir=folder
+                repository,
+                repo_type="dataset",
+                revision=revision,
+                allow_patterns=PATTERNS,
+                local_dir=folder,
+                endpoint=os.environ.get("HF_ENDPOINT"),  # the library reads it only once, when it is imported
             )
         except (OSError, ValueError, RuntimeError) as error:  # the library's own errors derive from these
             raise Problem(

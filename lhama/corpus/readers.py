@@ -189,10 +189,13 @@ def read_txt(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
         if isinstance(line, Cut):
             yield broken(number, line.reason, line.detail, b"\n".join((*held, line.rest)))
             return
-        if many and (not line.strip() or size > TXT_STRETCH):
+        blank = many and not line.strip()
+        if blank or (many and size > TXT_STRETCH):
             if held and first > skip:
                 yield _txt_document(first, held)
-            first, held, size = number, [], 0
+            first, held, size = number + blank, [], 0
+            if blank:
+                continue
         held.append(line)
         size += len(line) + 1
         if size > LONGEST_LINE:  # unpacked far beyond what the file's size promised

@@ -32,7 +32,7 @@ WORTH_A_PROCESS = 8 << 20  # bytes on disk; less is read before a second process
 
 def run_stage(recipe: Recipe, run: Run) -> None:
     """Make the clean corpus of a recipe."""
-    sources = find_sources(recipe, run.folder.parent / "hub")
+    sources = find_sources(recipe, run.folder.parent / ".hub")  # no run can have this name
     with run.stage("corpus", inputs=_inputs(sources, run), format=FORMAT) as stage:
         if stage.done:
             return

@@ -1,0 +1,67 @@
+"""Measurements over Arrow's buffers against plain Python on arbitrary text."""
+
+import hashlib
+import re
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lhama.corpus import engine, heldout
+from lhama.corpus.measure import FIELDS, measure
+
+TEXTS = st.lists(st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(" \n\t\u2581"))))
+
+
+def by_plain_python(text: str) -> dict[str, int]:
+    seen = text.replace("\u2581", " ")
+    key = hashlib.sha256(seen.encode()).digest()
+    return {
+        "bytes": len(text.encode()),
+        "characters": len(seen.strip("".join(filter(str.isspace, map(chr, range(0x3001)))))),
+        "words": len(re.findall(rb"[^ \t\n\v\f\r]+", seen.encode())),
+        "marks": text.count("\u2581"),
+        "key_high": int.from_bytes(key[:8], "big", signed=True),
+        "key_low": int.from_bytes(key[8:16], "big", signed=True),
+    }
+
+
+# Arrow's idea of white space leaves out the four separators U+001C to U+001F that Python counts.
+@given(TEXTS.map(lambda texts: [re.sub("[\x1c-\x1f]", "", text) for text in texts]))
+def test_a_batch_is_measured_as_each_text_is(texts: list[str]) -> None:
+    assert measure(pa.array(texts, pa.large_string())).to_pylist() == [by_plain_python(text) for text in texts]
+
+
+def test_a_slice_of_an_array_is_measured_by_itself() -> None:
+    texts = pa.array(["um dois", "três", "", "quatro cinco seis", " "], pa.large_string())
+    assert measure(texts.slice(1, 3)).field("words").to_pylist() == [1, 0, 3]
+
+
+def test_the_engine_maps_in_order() -> None:
+    texts = [f"texto {number} " * (number % 7) for number in range(3000)]
+    table = pa.table({"position": range(10, 3010), "text": texts, "other": range(3000)})
+    found = engine.mapped(table, "text", measure, FIELDS)
+    assert found["words"].to_pylist() == [len(text.split()) for text in texts]
+    assert found["other"].to_pylist() == list(range(3000))
+
+
+@given(st.lists(st.tuples(st.integers(-2, 2), st.integers(0, 1), st.integers(-50, 50)), unique_by=lambda row: row[2]))
+def test_the_engine_finds_all_but_the_first_of_each_key(rows: list[tuple[int, int, int]]) -> None:
+    first: dict[tuple[int, int], int] = {}
+    for high, low, order in rows:
+        first[high, low] = min(order, first.get((high, low), order))
+    expected = sorted((order, first[high, low]) for high, low, order in rows if first[high, low] != order)
+    columns = [pa.array([row[place] for row in rows], pa.int64()) for place in range(3)]
+    found = engine.not_first(pa.table(columns, names=["high", "low", "order"]))
+    assert list(zip(found["order"].to_pylist(), found["first"].to_pylist(), strict=True)) == expected
+
+
+def test_the_held_out_rule_is_the_documented_one() -> None:
+    chosen = [name for name in map(str, range(1000)) if heldout.is_held_out(heldout.digest("fonte", name))]
+    by_hand = [
+        name
+        for name in map(str, range(1000))
+        if int(hashlib.sha256(f"fonte/{name}".encode()).hexdigest(), 16) % 50 == 0
+    ]
+    assert chosen == by_hand
+    assert 8 <= len(chosen) <= 35  # 20 expected, standard deviation 4.4; fixed names, so this cannot flicker
