@@ -69,8 +69,8 @@ def uniform(seed: int, purpose: str, index: int, position: int) -> float:
     return (int.from_bytes(digest[:8], "little") >> 11) * 2.0**-53
 
 
-def distribution(logits: Tensor, used: Tensor | None, settings: Serve) -> tuple[Tensor, Tensor]:
-    """Give the probabilities the next tokens are drawn with, likeliest first, and whose they are; both (B, k).
+def distribution(logits: Tensor, used: Tensor | None, settings: Serve) -> Tensor:
+    """Give the probabilities that the next tokens are drawn with, (B, V).
 
     `used` marks the tokens of prompt and answer so far, (B, V); it is needed only for a repetition penalty.
     """
@@ -78,12 +78,18 @@ def distribution(logits: Tensor, used: Tensor | None, settings: Serve) -> tuple[
     if used is not None:
         penalty = settings.repetition_penalty
         scores = torch.where(used, torch.where(scores < 0, scores * penalty, scores / penalty), scores)
-    count = 1 if settings.temperature == 0 else min(settings.top_k or scores.shape[-1], scores.shape[-1])
-    scores, ids = scores.topk(count)
-    p = torch.softmax(scores / (settings.temperature or 1.0), -1)
-    before = p.cumsum(-1) - p
-    p = p.masked_fill((before >= settings.top_p) & (before > 0), 0.0)  # the likeliest always stays
-    return p / p.sum(-1, keepdim=True), ids
+    if settings.temperature == 0:
+        return F.one_hot(scores.argmax(-1), scores.shape[-1]).float()
+    count = min(settings.top_k or scores.shape[-1], scores.shape[-1])
+    # Both cuts keep all equals of the last one kept: in bf16 ties are common, and their order means nothing.
+    weakest = scores.topk(count).values[:, -1:]
+    p = torch.softmax((scores / settings.temperature).masked_fill(scores < weakest, -torch.inf), -1)
+    if settings.top_p < 1:
+        best = p.topk(count).values
+        before = best.cumsum(-1) - best
+        before[:, 0] = 0  # the likeliest always stays
+        p = p.masked_fill(p < best.masked_fill(before >= settings.top_p, torch.inf).amin(-1, keepdim=True), 0.0)
+    return p / p.sum(-1, keepdim=True)
 
 
 @dataclass
@@ -171,8 +177,9 @@ def _advance(
     """Feed every row its next tokens and choose what follows them, by the inverse of the cumulative distribution."""
     device = model.head.device
     hidden = model.model(torch.tensor(fed, device=device), cache)[:, -1]  # (B, E)
-    p, ids = distribution(F.linear(hidden, model.head), used, settings)
-    place = (p.cumsum(-1) <= torch.tensor(draws, dtype=p.dtype, device=device)[:, None]).sum(-1, keepdim=True)
-    # Rounding may leave the whole sum a hair below 1; the last token that has probability is meant then.
-    place = torch.minimum(place, (p > 0).sum(-1, keepdim=True) - 1)
-    return [int(token) for token in ids.gather(1, place)[:, 0].tolist()]
+    p = distribution(F.linear(hidden, model.head), used, settings)
+    # In the order of the vocabulary: in the order of likelihood, a tie would let the last bits decide who is meant.
+    place = (p.cumsum(-1) <= torch.tensor(draws, dtype=p.dtype, device=device)[:, None]).sum(-1)
+    # Rounding may leave the whole sum a hair below the draw; the last token that has probability is meant then.
+    last = p.shape[-1] - 1 - (p > 0).flip(-1).int().argmax(-1)
+    return [int(token) for token in torch.minimum(place, last).tolist()]
