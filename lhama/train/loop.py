@@ -130,6 +130,8 @@ class Training:
     def take_step(self) -> None:
         """Learn from the next batch."""
         begun = time.perf_counter()
+        if self.due().log:
+            self.sums = Sums()  # only now, so that a checkpoint made after the row can make the row again
         batch = self.batches.get(self.step, self.last)
         self.clock.waiting += time.perf_counter() - begun
         nats = torch.zeros((), device=self.optimizer.halted.device)
@@ -188,9 +190,7 @@ class Training:
     def log(self, bar: console.Bar) -> None:
         """Write down the mean loss since the last row, and how the machine did."""
         self.read()
-        sums, self.sums = self.sums, Sums()
-        if not sums.steps:
-            return
+        sums = self.sums
         rate = learning_rate(self.recipe, self.tokens)
         figures = {"loss": sums.nats / sums.targets, "learning_rate": rate, "gradient_norm": sums.norms / sums.steps}
         self.meter.loss(self.step, self.tokens, **figures)

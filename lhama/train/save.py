@@ -63,8 +63,9 @@ def write(snapshot: Snapshot, train: Path) -> Path:
     """Write a checkpoint folder; its name appears only when every byte is on the disk."""
     final = train / folder_name(snapshot.step)
     part = final.with_name(final.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     try:
+        if part.exists():
+            remove_tree(part)
         _fill(part, snapshot)
         move(part, final)
     except (OSError, Problem, SafetensorError) as error:
