@@ -1,12 +1,10 @@
 """Agreement inside one sentence: tokens with their readings go in, a list of faults comes out.
 
-There is no parse tree. A noun phrase is read greedily from its determiner to its last adjective; the subject of a clause
-is the free noun phrase in front of a verb; the antecedent of a relative "que" is the phrase before it. Gender and number
-are masks, and what agrees has a bit in common. Where these rules cannot know (a verb first and no subject in sight) they
-are silent: they must never blame a correct sentence of the tales, and tests hold them to it.
+There is no parse tree. The subject of a clause is the free noun phrase (phrases.py) in front of a verb; the antecedent
+of a relative "que" is the phrase before it; a pronoun that opens a sentence of the narration stands for the subject of
+the sentence before. Where these rules cannot know (a verb first and no subject in sight) they are silent: they must
+never blame a correct sentence of the tales, and tests hold them to it.
 """
-
-from dataclasses import dataclass
 
 from lhama.corpus.tales.grammar import (
     ANY,
@@ -21,77 +19,48 @@ from lhama.corpus.tales.grammar import (
     PLURAL,
     SINGULAR,
     SPLIT_CONTRACTIONS,
+    listed,
 )
-from lhama.corpus.tales.words import Entry
+from lhama.corpus.tales.phrases import CLITICS, PRONOUNS, Phrase, PhraseReader, Token
 
-SPEAKING = frozenset("dizer perguntar responder gritar pensar contar explicar falar sussurrar chamar".split())
+SPEAKING = frozenset(listed("dizer perguntar responder gritar pensar contar explicar falar sussurrar chamar"))
 
-_COPULAS = frozenset("ser estar ficar parecer continuar".split())
-_DEPICTIVE = frozenset("voltar chegar dormir sair acordar cair nascer crescer viver ir andar".split())
-_QUOTING = frozenset("dizer perguntar responder gritar".split())
-_INVERTING = _QUOTING | frozenset("ser estar aparecer chegar faltar nascer vir passar existir morar viver sair".split())
-_POSSESSIVES = frozenset("meu seu nosso".split())
-_IMPERSONAL = frozenset("haver chover".split())
-_CLITICS = frozenset("o a os as me te se lhe lhes nos".split())
-_BETWEEN = frozenset("não nunca também já ainda sempre só quase logo então apenas mal bem nem depois agora hoje".split())
-_DEGREE = frozenset("muito tão mais menos bem pouco quase ainda meio sempre já também não".split())
-_LOOSE = frozenset("muito pouco tanto quanto certo primeiro segundo terceiro último próprio todo mesmo".split())
-_PRONOUNS = frozenset("ele ela eles elas".split())
-_SINGULAR_PRONOUNS = {"você": SINGULAR, "quem": SINGULAR, "ninguém": MS, "alguém": MS, "tudo": MS, "nada": MS}
-_ALONE = frozenset("dois duas três outro outra outros outras todos todas".split())
-_LINKS = frozenset(", que e mas quando porque se ; : como enquanto — pois onde".split())
-_BEFORE_NOUNS = frozenset("de em com para por sem um uma".split())
-_COLOURS = frozenset("vermelho amarelo branco preto roxo".split())
-_ARTICLES = frozenset("o os as um uma uns umas no na nos nas à às pelo pela".split())
-_TIMES = frozenset("dia dias noite noites manhã tarde vez vezes semana semanas ano anos hora horas minuto minutos".split())
+_COPULAS = frozenset(listed("ser estar ficar parecer continuar"))
+_DEPICTIVE = frozenset(listed("voltar chegar dormir sair acordar cair nascer crescer viver ir andar"))
+_QUOTING = frozenset(listed("dizer perguntar responder gritar"))
+_INVERTING = _QUOTING | frozenset(
+    listed("ser estar aparecer chegar faltar nascer vir passar existir ficar morar viver sair")
+)
+_POSSESSIVES = frozenset(listed("meu seu nosso"))
+_IMPERSONAL = frozenset(listed("haver chover"))
+_BETWEEN = frozenset(
+    listed("não nunca também já ainda sempre só quase logo então apenas mal bem nem depois agora hoje")
+)
+_DEGREE = frozenset(listed("muito tão mais menos bem pouco quase ainda meio sempre já também não"))
+_LINKS = frozenset(listed(", que e mas quando porque se ; : como enquanto — pois onde"))
+_BEFORE_NOUNS = frozenset(listed("de em com para por sem um uma"))
+_COLOURS = frozenset(listed("vermelho amarelo branco preto roxo"))
+_ARTICLES = frozenset(listed("o os as um uma uns umas no na nos nas à às pelo pela"))
+_TIMES = frozenset(
+    listed("dia dias noite noites manhã tarde vez vezes semana semanas ano anos hora horas minuto minutos")
+)
 _MEMORY = 10  # sentences over which a pronoun may look back
 
-
-@dataclass(slots=True)
-class Token:
-    """One word or sign of a sentence, with its readings."""
-
-    text: str
-    low: str
-    entry: Entry
-
-
-@dataclass(slots=True)
-class Phrase:
-    """A noun phrase: where it ends, which genders and numbers it can have, and its head."""
-
-    end: int
-    mask: int
-    person: int = 0
-    head: str = ""
-
-
-_STOP = Token(".", ".", Entry())
 Mentions = list[tuple[int, int]]  # sentence number and mask of every phrase so far
 
 
-class Reader:
+class Reader(PhraseReader):
     """Reads one sentence from left to right and notes what does not agree."""
 
     def __init__(self, tokens: list[Token], mentions: Mentions, number: int, speaker: int = 0, topic: int = 0) -> None:
-        self.tokens = tokens
+        super().__init__(tokens, speaker)
         self.mentions = mentions
         self.number = number
-        self.speaker = speaker  # gender and number of who says "eu"; 0 in narration
         self.topic = topic  # gender and number of the subject that the sentence before began with; 0 where unknown
         self.first: Phrase | None = None
-        self.faults: list[str] = []
         self.subject: Phrase | None = None
         self.outer: Phrase | None = None
         self.last: Phrase | None = None
-
-    def at(self, index: int) -> Token:
-        """Give the token at an index, or a full stop beyond the ends."""
-        return self.tokens[index] if 0 <= index < len(self.tokens) else _STOP
-
-    def blame(self, kind: str, start: int, end: int) -> None:
-        """Note a fault with the words it stands in."""
-        self.faults.append(f"{kind}: {' '.join(token.text for token in self.tokens[max(0, start) : end])}")
 
     def read(self) -> list[str]:
         """Check the whole sentence."""
@@ -114,123 +83,20 @@ class Reader:
             for place in range(index, stop):
                 self._neighbours(place)
             index = stop
+        self._opening_adjective()
         return self.faults
 
-    # --- noun phrases -------------------------------------------------------------------------------------------
-
-    def phrase(self, index: int) -> Phrase | None:
-        """Read a noun phrase that starts here, checking agreement inside it."""
-        token = self.at(index)
-        if "name" in token.entry.tags:
-            return Phrase(index + 1, token.entry.name, ELE, token.low)
-        if token.low in ("eu", "nós"):
-            return Phrase(index + 1, self.speaker or ANY, EU) if token.low == "eu" else Phrase(index + 1, PLURAL, NOS)
-        if token.low in _PRONOUNS:
-            return Phrase(index + 1, token.entry.name, ELES if token.entry.name & PLURAL else ELE, token.low)
-        if token.low in _SINGULAR_PRONOUNS:
-            return Phrase(index + 1, _SINGULAR_PRONOUNS[token.low], ELE)
-        return self._common_phrase(index)
-
-    def _determiners(self, start: int) -> tuple[int, int]:
-        """Give the index after the determiners and the mask they share."""
-        mask, index = ANY, start
-        while self.at(index).entry.determiner:
-            token, following = self.at(index), self.at(index + 1).entry
-            if index > start and "contraction" in token.entry.tags:
-                break
-            if index == start and token.low in _CLITICS and self._is_clitic(index):
-                return start, ANY
-            if not self._nominal(index + 1) or "contraction" in following.tags:
-                alone = token.low in _ALONE or (index > start and (token.entry.lemmas & _LOOSE or "um" in token.entry.lemmas))
-                return (index + 1, mask & token.entry.determiner) if alone else (index, mask)
-            if token.entry.lemmas & _LOOSE and index == start and not following.noun:
-                if not ("todo" in token.entry.lemmas and following.determiner):
-                    break
-            mask &= token.entry.determiner
-            index += 1
-        return index, mask
-
-    def _nominal(self, index: int) -> bool:
-        """Say whether the word after a determiner can carry on a noun phrase."""
-        entry = self.at(index).entry
-        return bool(entry.noun or entry.adjective or entry.determiner or "name" in entry.tags)
-
-    def _is_clitic(self, index: int) -> bool:
-        following = self.at(index + 1).entry
-        return bool(following.verb & FINITE and not self._nominal(index + 1))
-
-    def _common_phrase(self, start: int) -> Phrase | None:
-        following = self.at(start + 1)
-        if self.at(start).low == "a" and ("name" in following.entry.tags or following.low == "pé"):
-            return None  # the preposition: deu a bola a Nina, foi a pé
-        index, mask = self._determiners(start)
-        determined = index > start
-        if determined and not mask:
-            self.blame("agreement", start, index)
-            mask = ANY
-        ahead = self._adjectives_before_noun(index)
-        for place in range(index, ahead):
-            mask &= self.at(place).entry.adjective
-        head = self.at(ahead)
-        if head.entry.noun and (determined or ahead > start or not head.entry.verb & FINITE):
-            mask &= head.entry.noun
-        elif determined and "name" in head.entry.tags:
-            mask &= head.entry.name
-        elif determined and self._plain_adjective(ahead) and self.at(ahead - 1).low not in _ALONE:
-            mask &= head.entry.adjective
-        elif determined:
-            return Phrase(index, mask, 0, self.at(index - 1).low)
-        else:
-            return None
-        if not mask:
-            self.blame("agreement", start, ahead + 1)
-            mask = head.entry.noun or head.entry.name or ANY
-        return self._after_noun(start, Phrase(ahead + 1, mask, 0, head.low))
-
-    def _adjectives_before_noun(self, index: int) -> int:
-        """Give the index after the adjectives in front of a noun; the index itself where no noun follows them."""
-        ahead = index
-        while self.at(ahead).entry.adjective and not self.at(ahead).entry.noun:
-            ahead += 1
-        return ahead if self.at(ahead).entry.noun else index
-
-    def _after_noun(self, start: int, phrase: Phrase) -> Phrase:
-        """Read the adjectives and the name after a noun."""
-        while True:
-            place = phrase.end
-            if self.at(place).low == "e" and self._plain_adjective(place + 1) and self.at(place - 1).entry.adjective:
-                place += 1
-            while self.at(place).low in ("muito", "bem", "tão", "mais") and self.at(place + 1).entry.adjective:
-                place += 1
-            token = self.at(place)
-            if "name" in token.entry.tags and place == phrase.end and "animate" in self.at(place - 1).entry.tags:
-                if not token.entry.name & phrase.mask:
-                    self.blame("name gender", start, place + 1)
-                return Phrase(place + 1, phrase.mask, ELE, token.low)
-            if not token.entry.adjective or (token.entry.determiner and token.low != "chamado"):
-                return phrase
-            if not token.entry.adjective & phrase.mask:
-                self.blame("agreement", start, place + 1)
-                return Phrase(place + 1, phrase.mask, 0, phrase.head)
-            phrase = Phrase(place + 1, phrase.mask & token.entry.adjective, 0, phrase.head)
-            if token.low.startswith("chamad") and "name" in self.at(place + 1).entry.tags:
-                if not self.at(place + 1).entry.name & phrase.mask:
-                    self.blame("name gender", start, place + 2)
-                return Phrase(place + 2, phrase.mask, ELE, self.at(place + 1).low)
-
-    def _plain_adjective(self, index: int) -> bool:
-        entry = self.at(index).entry
-        return bool(entry.adjective and not entry.noun and not entry.determiner)
+    def _opening_adjective(self) -> None:
+        """Check an adjective before the subject: juntos, os dois saíram."""
+        opens = self._predicative(0) and self.at(1).low == "," and not self.at(0).entry.tags
+        if opens and self.first and not self.at(0).entry.adjective & self.first.mask:
+            self.blame("predicate", 0, 1)
 
     # --- clauses ------------------------------------------------------------------------------------------------
 
     def _governs(self, token: Token) -> bool:
         """Say whether a preposition takes the next phrase away from the verb; até may mean "even"."""
         return token.low != "até" and "preposition" in token.entry.tags
-
-    def _governed(self, start: int) -> bool:
-        """Say whether the phrase carries its preposition in its first word (do gato, numa casa)."""
-        return "contraction" in self.at(start).entry.tags or self.at(start).low in ("num", "numa", "nuns", "numas")
 
     def _link(self, index: int) -> None:
         """Follow a conjunction: a relative takes the phrase before it as subject, a coordination gives it back."""
@@ -274,7 +140,12 @@ class Reader:
             reach = owner.end
         verb = self._verb_after(reach)
         if verb is None:
-            if opened and self.at(start - 1).low not in ("se", "quando") and self.at(reach).entry.verb == INFINITIVE and not self.at(reach).entry.noun:
+            if (
+                opened
+                and self.at(start - 1).low not in ("se", "quando")
+                and self.at(reach).entry.verb == INFINITIVE
+                and not self.at(reach).entry.noun
+            ):
                 self.blame("verb form", start, reach + 1)
             return phrase.end
         if (phrase.head in _TIMES or "quanto" in self.at(start).entry.lemmas) and not self._fits(phrase, verb):
@@ -300,7 +171,7 @@ class Reader:
     def _mention(self, start: int, phrase: Phrase) -> None:
         """Remember a phrase; a pronoun must find something of its gender and number close behind it."""
         token = self.at(start)
-        if token.low in _PRONOUNS:
+        if token.low in PRONOUNS:
             if start == 0 and not self.speaker and self.topic and phrase.mask & SINGULAR:
                 if not phrase.mask & self.topic:
                     self.blame("pronoun", start, phrase.end + 1)
@@ -323,7 +194,7 @@ class Reader:
     def _verb_after(self, index: int) -> int | None:
         """Give the index of the finite verb that follows a subject, across adverbs and clitics."""
         while self.at(index).low in _BETWEEN or (
-            self.at(index).low in _CLITICS and self.at(index + 1).entry.verb & FINITE
+            self.at(index).low in CLITICS and self.at(index + 1).entry.verb & FINITE
         ):
             index += 1
         entry = self.at(index).entry
@@ -367,9 +238,9 @@ class Reader:
             return verb + 2
         if lemmas & (_COPULAS | _DEPICTIVE):
             mine = self.at(verb + 1).entry
-            if mine.lemmas & _POSSESSIVES and not self._nominal(verb + 2) and self.subject is not None:
-                if not mine.determiner & self.subject.mask:
-                    self.blame("predicate", verb, verb + 2)
+            alone = mine.lemmas & _POSSESSIVES and not self._nominal(verb + 2)
+            if alone and self.subject is not None and not mine.determiner & self.subject.mask:
+                self.blame("predicate", verb, verb + 2)
             return self._predicate(verb + 1)
         return verb + 1
 
@@ -382,7 +253,8 @@ class Reader:
             token = self.at(place)
             if not self._predicative(place):
                 break
-            if not token.entry.adjective & self.subject.mask and "adverb" not in token.entry.tags:
+            loose = "adverb" in token.entry.tags and not self.at(index - 1).entry.lemmas & _COPULAS
+            if not token.entry.adjective & self.subject.mask and not loose:
                 self.blame("predicate", index - 1, place + 1)
             index = place = place + 1
             if self.at(place).low in ("e", ",", "mas"):
@@ -392,13 +264,6 @@ class Reader:
                     break
                 place = after
         return index
-
-    def _predicative(self, index: int) -> bool:
-        """Say whether an adjective stands here on its own, not in front of a noun."""
-        entry = self.at(index).entry
-        if not entry.adjective or entry.noun or entry.determiner:
-            return False
-        return self._adjectives_before_noun(index) == index
 
     def _stray_adjective(self, index: int) -> None:
         """Check an adjective that follows no noun and no copula: sozinho, com azul, muito obrigada."""
@@ -425,7 +290,9 @@ class Reader:
             self.blame("doubled word", index, index + 2)
         if token.low in ("o", "a", "os", "as") and self._is_clitic(index):
             self._refer(index, token.entry.determiner)
-        if token.low in ("a", "da", "na", "à", "pela") and (following.low == "que" or (following.entry.tags == {"adverb"} and not self._nominal(index + 1))):
+        if token.low in ("a", "da", "na", "à", "pela") and (
+            following.low == "que" or (following.entry.tags == {"adverb"} and not self._nominal(index + 1))
+        ):
             self.blame("agreement", index, index + 2)
         infinitive = following.entry.verb == INFINITIVE and not self._nominal(index + 1)
         if infinitive and token.low in _ARTICLES:

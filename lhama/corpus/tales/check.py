@@ -6,17 +6,19 @@ that these rules can see": they know neither meaning nor style, and only the wor
 """
 
 import re
+from itertools import pairwise
 
 from lhama.corpus.tales import words
-from lhama.corpus.tales.agreement import SPEAKING, Mentions, Reader, Token
-from lhama.corpus.tales.grammar import ANY, FINITE, PLURAL, SINGULAR
+from lhama.corpus.tales.agreement import SPEAKING, Mentions, Reader
+from lhama.corpus.tales.grammar import ANY, FINITE, PLURAL, SINGULAR, listed
+from lhama.corpus.tales.phrases import PhraseReader, Token
 from lhama.corpus.tales.words import Entry
 
 _TOKEN = re.compile(r"\d+|[^\W\d_]+(?:-[^\W\d_]+)*|[^\w\s]| +")
 _ENDS = ".!?…"
 _UNKNOWN = Entry()
-_SUM = frozenset("mais menos vezes são é e .".split())
-_LABELS = frozenset("pergunta resposta".split())
+_SUM = frozenset(listed("mais menos vezes são é e ."))
+_LABELS = frozenset(listed("pergunta resposta"))
 _FEW_WORDS = 4  # a shorter sentence needs no verb: "Que delícia!", "Na praça."
 
 
@@ -39,7 +41,7 @@ def faults(text: str, hero: str | None = None, *, cut: bool = False) -> list[str
             number += 1
             tokens = [_token(part) for part in sentence if part != '"']
             reader = Reader(tokens, mentions, number, speaker, topic)
-            found += _check(tokens, speaker > 0) + ([] if _is_sum(tokens) else reader.read())
+            found += _check(tokens, speaker > 0) + (_sum(tokens) if _is_sum(tokens) else reader.read())
             topic = reader.first.mask if reader.first is not None and not speaker else 0
     return found
 
@@ -75,7 +77,7 @@ def _speaker(line: str) -> int:
     """Give the gender and number of who speaks in a line of dialogue, any where it does not say."""
     parts = line.split("—")
     said = [_token(part) for part in _TOKEN.findall(parts[2]) if not part.isspace()] if len(parts) > 2 else []
-    phrase = Reader(said, [], 0).phrase(1)
+    phrase = PhraseReader(said).phrase(1)
     return phrase.mask if phrase is not None else ANY
 
 
@@ -84,15 +86,23 @@ def _is_sum(tokens: list[Token]) -> bool:
     return all(t.low in _SUM or "number" in t.entry.tags for t in tokens)
 
 
+def _sum(tokens: list[Token]) -> list[str]:
+    """Check the verb of a calculation: "é" in front of zero and one, "são" in front of all else."""
+    for token, following in pairwise(tokens):
+        if token.low in ("são", "é") and (token.low == "é") != (following.low in ("zero", "um")):
+            return [f"subject and verb: {' '.join(t.text for t in tokens)}"]
+    return []
+
+
 def _check(tokens: list[Token], speech: bool) -> list[str]:
     """Check the words, the capitals and the verb of one sentence."""
     found = [f"unknown word: {t.text}" for t in tokens if t.entry is _UNKNOWN and t.text[0].isalpha()]
     must, may = not speech, True
     for token in tokens:
         is_word = token.text[0].isalpha()
-        if is_word and (must and token.text[0].islower() or not may and token.text[0].isupper()):
-            if "name" not in token.entry.tags:
-                found.append(f"capital: {token.text}")
+        wrong = must if token.text[0].islower() else not may
+        if is_word and wrong and "name" not in token.entry.tags:
+            found.append(f"capital: {token.text}")
         if is_word or token.text.isdigit():
             must = may = False
         may = may or token.text in (":", "—")

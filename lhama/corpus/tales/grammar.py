@@ -34,6 +34,11 @@ _ENDINGS = (
 )  # fmt: skip
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Split a line of words; tables of words read best as lines."""
+    return tuple(text.split())
+
+
 def plural(noun: str) -> str:
     """Give the plural of a singular noun or adjective."""
     if noun in _IRREGULAR_PLURALS:
@@ -44,7 +49,15 @@ def plural(noun: str) -> str:
     return noun + "s"
 
 
-_FEMININES = {"bom": "boa", "mau": "má", "cru": "crua", "são": "sã", "professor": "professora", "brincalhão": "brincalhona", "chorão": "chorona"}
+_FEMININES = {
+    "bom": "boa",
+    "mau": "má",
+    "cru": "crua",
+    "são": "sã",
+    "professor": "professora",
+    "brincalhão": "brincalhona",
+    "chorão": "chorona",
+}
 
 
 def adjective(masculine: str) -> Forms:
@@ -82,11 +95,13 @@ DETERMINERS: Mapping[str, Forms] = {
     "nenhum": ("nenhum", "nenhuma", "nenhuns", "nenhumas"),
     **{
         word: _regular(word)
-        for word in "nosso outro mesmo próprio todo muito pouco tanto quanto certo primeiro segundo terceiro último".split()
+        for word in listed(
+            "nosso outro mesmo próprio todo muito pouco tanto quanto certo primeiro segundo terceiro último"
+        )
     },
     **{
         stem + "e": (stem + "e", stem + "a", stem + "es", stem + "as")
-        for stem in "est ess aquel dest dess daquel nest ness naquel".split()
+        for stem in listed("est ess aquel dest dess daquel nest ness naquel")
     },
 }
 """Words before a noun that agree with it, among them the contractions of de, em, a and por with the article."""
@@ -99,8 +114,8 @@ PRONOUNS: Mapping[str, Forms] = {
 SPLIT_CONTRACTIONS: Mapping[tuple[str, str], str] = {
     (preposition, word): prefix + word
     for preposition, prefix in (("de", "d"), ("em", "n"))
-    for word in "o a os as este esta estes estas esse essa esses essas aquele aquela aqueles aquelas".split()
-    + "ele ela eles elas isto isso aquilo ali aqui".split()
+    for word in listed("o a os as este esta estes estas esse essa esses essas aquele aquela aqueles aquelas")
+    + listed("ele ela eles elas isto isso aquilo ali aqui")
     if not (preposition == "em" and word in ("ali", "aqui"))
 } | {
     ("a", "o"): "ao", ("a", "a"): "à", ("a", "os"): "aos", ("a", "as"): "às",
@@ -108,10 +123,10 @@ SPLIT_CONTRACTIONS: Mapping[tuple[str, str], str] = {
 }  # fmt: skip
 """Pairs of words that Portuguese always writes as one."""
 
-_NUMBERS = (
+_NUMBERS = listed(
     "zero um dois três quatro cinco seis sete oito nove dez onze doze treze quatorze quinze dezesseis dezessete dezoito"
     " dezenove"
-).split()
+)
 _TENS = ("", "", "vinte", "trinta", "quarenta", "cinquenta", "sessenta", "setenta", "oitenta", "noventa")
 
 

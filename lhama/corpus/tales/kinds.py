@@ -32,7 +32,8 @@ class Fact:
 def facts() -> dict[str, tuple[Fact, ...]]:
     """Read the facts, by theme."""
     return {
-        theme: tuple(Fact(*line.split(" = ")) for line in text_lines(block)) for theme, block in read_data("facts.toml").items()
+        theme: tuple(Fact(*line.split(" = ")) for line in text_lines(block))
+        for theme, block in read_data("facts.toml").items()
     }
 
 

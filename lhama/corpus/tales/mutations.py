@@ -10,11 +10,13 @@ from collections.abc import Callable
 from functools import cache
 
 from lhama.corpus.tales import words
-from lhama.corpus.tales.grammar import DETERMINERS, FINITE, SPLIT_CONTRACTIONS, adjective, participle, tense
+from lhama.corpus.tales.grammar import DETERMINERS, FINITE, SPLIT_CONTRACTIONS, adjective, listed, participle, tense
 from lhama.corpus.tales.template import Draws
 
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_SWAPPED = frozenset("o um do no ao pelo este esse aquele meu seu nosso deste desse daquele neste nesse naquele".split())
+_SWAPPED = frozenset(
+    listed("o um do no ao pelo este esse aquele meu seu nosso deste desse daquele neste nesse naquele")
+)
 
 
 def _like(model: str, word: str) -> str:
@@ -23,7 +25,9 @@ def _like(model: str, word: str) -> str:
 
 @cache
 def _numbers_of_nouns() -> dict[str, str]:
-    pairs = [(n.singular, n.plural) for name in words.table()["nouns"] for n in words.nouns(name) if n.singular != n.plural]
+    pairs = [
+        (n.singular, n.plural) for name in words.table()["nouns"] for n in words.nouns(name) if n.singular != n.plural
+    ]
     return dict(pairs) | {many: one for one, many in pairs if one}
 
 

@@ -3,7 +3,7 @@
 Plots live in plots/*.toml. A plot has wishes (`want`: the sentence that names action and object), branches (how it goes
 on, each with the feeling at its end) and steps; a step is one alternative a line. A line may start with @branch, stand
 for a shared group (&encontro, &mood), or be - (nothing); template.py tells what a line may hold. Because one cast fills
-all the slots, what is lost is what is found, and who helps is who is thanked. A document is a function of (seed, number).
+all the slots, what is lost is what is found, and who helps is who is thanked.
 """
 
 import tomllib
@@ -44,7 +44,9 @@ class Plot:
     name: str
     actions: tuple[str, ...]
     objects: tuple[tuple[str, Noun], ...]
-    place: str
+    places: Mapping[str, str]
+    hero: str
+    friend: str
     roles: Mapping[str, str]
     want: tuple[Template, ...]
     branches: tuple[Branch, ...]
@@ -83,6 +85,12 @@ def _branch(name: str, mood: str, source: Mapping[str, Any], shared: Mapping[str
     return Branch(mood, tuple(steps), feeling, tuple(pairs))
 
 
+def _places(source: Mapping[str, Any]) -> Mapping[str, str]:
+    """Give the class of places for each class of objects; most plots have one for all."""
+    place = source.get("place", "natureza")
+    return place if isinstance(place, dict) else dict.fromkeys(source["objects"].split(), place)
+
+
 @cache
 def plots() -> tuple[Plot, ...]:
     """Read and compile every plot."""
@@ -95,7 +103,9 @@ def plots() -> tuple[Plot, ...]:
                     name=name,
                     actions=tuple(source["actions"].split()),
                     objects=tuple((kind, noun) for kind in source["objects"].split() for noun in words.nouns(kind)),
-                    place=source.get("place", "natureza"),
+                    places=_places(source),
+                    hero=source.get("hero", "heroi"),
+                    friend=source.get("friend", ""),
                     roles=source.get("roles", {}),
                     want=tuple(compile_line(line) for line in text_lines(source["want"])),
                     branches=tuple(_branch(key, mood, source, shared) for key, mood in source["branches"].items()),
@@ -159,7 +169,9 @@ class Story:
 
     def questions(self) -> list[tuple[str, str]]:
         """Give the questions that this story answers."""
-        return [(render(question, self.scene), render(answer, self.scene)) for question, answer in self.branch.questions]
+        return [
+            (render(question, self.scene), render(answer, self.scene)) for question, answer in self.branch.questions
+        ]
 
     def text(self, feeling: bool = True) -> str:
         """Join the sentences; without its feeling a story leaves the mood to be understood."""
@@ -167,10 +179,12 @@ class Story:
         return join([self.opening, *chosen])
 
 
-def cast(draws: Draws, thing: Noun, described: Sequence[grammar.Forms], place: str) -> dict[str, Role]:
+def cast(
+    draws: Draws, thing: Noun, described: Sequence[grammar.Forms], place: str, heroes: str = "heroi", company: str = ""
+) -> dict[str, Role]:
     """Draw everyone and everything around an object: hero (h), friend (a), place (l), home (c); p and q are pairs."""
-    hero = _person(draws, words.nouns("heroi"))
-    friends = words.nouns("heroi") + words.nouns("amigo")
+    hero = _person(draws, words.nouns(heroes))
+    friends = words.nouns(company) if company else words.nouns("heroi") + words.nouns("amigo")
     friend = _person(draws, friends)
     while friend.name == hero.name or friend.noun.singular[:4] == hero.noun.singular[:4]:
         friend = _person(draws, friends)
@@ -193,7 +207,7 @@ def _cast(draws: Draws, plot: Plot, allowed: Callable[[str, str, str], bool]) ->
     while True:
         kind, thing = draws.pick(plot.objects)
         action = draws.pick(plot.actions)
-        roles = cast(draws, thing, words.adjectives(kind), plot.place)
+        roles = cast(draws, thing, words.adjectives(kind), plot.places[kind], plot.hero, plot.friend)
         if allowed(roles["h"].name, action, thing.singular):
             break
     for role, name in plot.roles.items():
@@ -216,5 +230,9 @@ def tell(draws: Draws, allowed: Callable[[str, str, str], bool] | None = None) -
         tint = grammar.adjective(mixed) if mixed not in ("laranja", "rosa", "cinza") else (mixed,) * 4
         scene.colours = {"cor1": one, "cor2": two, "cor3": mixed, "cor3_tinta": tint[1], "cor3_chao": tint[0]}
     opening = join([render(draws.pick(_openings()), scene), render(draws.pick(plot.want), scene)])
-    sentences = [render(draws.pick(step), scene) for step in branch.steps]
+    sentences = []
+    for index, step in enumerate(branch.steps):
+        sentences.append(render(draws.pick(step), scene))
+        if index == branch.feeling:
+            scene.hero_was_subject = False  # what follows must be clear without the feeling, too
     return Story(plot, branch, scene, opening, sentences)

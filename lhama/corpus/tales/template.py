@@ -1,11 +1,10 @@
 """The template language of the tales: a line with slots goes in, agreeing Portuguese comes out.
 
 A slot in braces is a word and a role: {o x} the object with its article, {um x+} with its adjective too, {o x*} in the
-plural, {o_meu x} with two determiners, {:meu x} and {bonito x} words that agree with it, {ele h} and {o_ x} pronouns, {h}
-the hero's name, {v} the action, {~onde} one of a list of phrases, {~jeito h} one of a list of adjectives, {#1 moeda} a
-number and its noun. A capital letter (or ^) gives a capital letter; | starts a new line. Lines are compiled once, so that
-a slot costs one dictionary look-up. Draws come from random.Random(text).random(), the one part of Python's generator
-whose stream is kept across versions.
+plural, {o_meu x} with two determiners, {:meu x} and {bonito x} words that agree with it, {ele h} and {o_ x} pronouns,
+{h} the hero's name, {v} the action, {~onde} one of a list of phrases, {~jeito h} one of a list of adjectives, and
+{#1 moeda} a number and its noun. A capital letter (or ^) gives a capital letter; | starts a new line. Lines are compiled
+once. Draws come from random.Random(text).random(), the part of Python's generator whose stream no version changes.
 """
 
 import random
@@ -78,7 +77,10 @@ class Template:
 
 
 _SLOT = re.compile(r"\{([^}]+)\}")
-_PAIR = {"os dois": ("os dois", "as duas", "os dois", "as duas"), "nós dois": ("nós dois", "nós duas", "nós dois", "nós duas")}
+_PAIR = {
+    "os dois": ("os dois", "as duas", "os dois", "as duas"),
+    "nós dois": ("nós dois", "nós duas", "nós dois", "nós duas"),
+}
 
 
 def _capital(text: str) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from lhama.corpus.tales import grammar
-from lhama.corpus.tales.grammar import FS, MP, MS, PLURAL, SINGULAR, SLOTS
+from lhama.corpus.tales.grammar import FS, MP, MS, PLURAL, SINGULAR, SLOTS, listed
 
-ANIMATE = frozenset("heroi amigo filhote parente bicho gente".split())
+ANIMATE = frozenset(listed("heroi amigo pequeno grande filhote parente bicho gente"))
 FOLDER = Path(__file__).parent
 
 
@@ -53,7 +53,9 @@ def nouns(name: str) -> tuple[Noun, ...]:
     """Give the nouns of a class."""
     pairs = (word.split("/") for word in table()["nouns"][name].split())
     return tuple(
-        Noun("" if gender == "F" else word, word if gender == "F" else grammar.plural(word), MS if gender == "m" else FS)
+        Noun(
+            "" if gender == "F" else word, word if gender == "F" else grammar.plural(word), MS if gender == "m" else FS
+        )
         for word, gender in pairs
     )
 
@@ -77,6 +79,8 @@ def phrases(name: str) -> tuple[str, ...]:
 
 
 def _add_closed_classes(lexicon: dict[str, Entry]) -> None:
+    """Add function words, determiners, pronouns and contractions."""
+
     def entry(word: str) -> Entry:
         return lexicon.setdefault(word, Entry())
 
@@ -96,7 +100,17 @@ def _add_closed_classes(lexicon: dict[str, Entry]) -> None:
     entry("nós").tags.add("pronoun")
     for word in ("cada", "qualquer"):
         entry(word).determiner = SINGULAR
-    for number in (*range(101),):
+    for first, second in grammar.SPLIT_CONTRACTIONS:
+        entry(grammar.SPLIT_CONTRACTIONS[first, second]).tags.add("contraction")
+
+
+def _add_numbers(lexicon: dict[str, Entry]) -> None:
+    """Add the numbers in words, which count the noun behind them."""
+
+    def entry(word: str) -> Entry:
+        return lexicon.setdefault(word, Entry())
+
+    for number in range(101):
         for feminine in (False, True):
             for word in grammar.number_word(number, feminine).split(" e "):
                 entry(word).tags.add("number")
@@ -105,11 +119,11 @@ def _add_closed_classes(lexicon: dict[str, Entry]) -> None:
         if " " not in word:
             entry(word).determiner = MP if number == 2 else PLURAL
     entry("duas").determiner = grammar.FP
-    for first, second in grammar.SPLIT_CONTRACTIONS:
-        entry(grammar.SPLIT_CONTRACTIONS[first, second]).tags.add("contraction")
 
 
 def _add_open_classes(lexicon: dict[str, Entry], closed: frozenset[str]) -> None:
+    """Add nouns, adjectives and verbs; a noun or verb form that is a function word stays one."""
+
     def entry(word: str) -> Entry:
         return lexicon.setdefault(word, Entry())
 
@@ -140,6 +154,7 @@ def lexicon() -> dict[str, Entry]:
     """Give every known form (names capitalised, all else in lower case) with its readings."""
     known: dict[str, Entry] = {}
     _add_closed_classes(known)
+    _add_numbers(known)
     closed = frozenset(form for form, entry in known.items() if entry.tags != {"adverb"} or entry.determiner)
     _add_open_classes(known, closed)
     for gender in (MS, FS):
