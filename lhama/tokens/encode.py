@@ -7,6 +7,7 @@ done when its record in `units/` is there. Memory holds one slice of a shard (8 
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from lhama.tokens.vocabulary import Vocabulary
 SLICE_BYTES = 8 << 20  # text encoded at once: enough work for every thread, little memory
 ROWS_AT_ONCE = 256  # rows read at once from a shard; documents may be books
 UNITS = "units"
-SPLITS = ("train", "heldout")
+FILES = {"train": "stream-{:05d}.npy", "heldout": "heldout-part-{:05d}.npy"}
 
 Tick = Callable[[int], None]
 Entry = dict[str, Any]
@@ -91,9 +92,15 @@ class _Parts:
         }
 
 
-def encode_shard(shard: Path, split: str, folder: Path, vocabulary: Vocabulary, tick: Tick) -> dict[str, Entry]:
-    """Encode one shard, or return the record that an earlier start left of it."""
+def encode_shard(
+    shard: Path, folder: Path, vocabulary: Vocabulary, before: Counter[str], tick: Tick
+) -> dict[str, Entry]:
+    """Encode one shard, or return the record that an earlier start left of it.
+
+    `before` counts the shards of this split that each source has had already: the number of the next stream.
+    """
     name = shard.name.removesuffix(".parquet")
+    split = name.split("-")[0]
     record = folder / UNITS / f"{name}.json"
     if record.exists():
         tick(text_bytes(shard))
@@ -104,20 +111,13 @@ def encode_shard(shard: Path, split: str, folder: Path, vocabulary: Vocabulary, 
     for batch in slices(shard, ["source", "text"]):
         for source, texts, sizes in _runs(batch):
             if source not in parts:
-                where = folder / folder_of(source) / _stream_name(folder, source, name, split)
+                where = folder / folder_of(source) / FILES[split].format(before[source])
                 parts[source] = _Parts(folder, where, f"{name}-{folder_of(source)}", dtype)
             _append(parts[source], texts, sizes, vocabulary, count_words=split == "heldout")
         tick(int(compute.sum(compute.binary_length(batch.column("text"))).as_py() or 0))
     entries = {source: {**part.close(), "shard": shard.name} for source, part in parts.items()}
     files.write_json(record, entries)
     return entries
-
-
-def _stream_name(folder: Path, source: str, shard: str, split: str) -> str:
-    if split == "heldout":
-        return f"heldout-part-{shard.split('-')[1]}.npy"
-    before = [path for path in sorted((folder / UNITS).glob("train-*.json")) if source in files.read_json(path)]
-    return f"stream-{len(before):05d}.npy"
 
 
 def _runs(batch: Any) -> Iterator[tuple[str, list[str], NDArray[np.int64]]]:

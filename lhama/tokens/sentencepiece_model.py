@@ -1,13 +1,12 @@
 """Train a SentencePiece BPE model whose ids every reader agrees on.
 
 In go short items of text, out come the bytes of a `tokenizer.model`. SentencePiece merges by the score of the piece
-that results, leftmost first; `tokenizers` merges by the rank of a pair. A piece with several splits has several pairs,
-so the two disagree in three cases, each of which is removed here:
-  1. a long piece with a better score than a part of it: the order is changed so that parts come before wholes;
-  2. two overlapping places for one piece, `xy` and `yz` in `xyz`: `merges` lists the left one's split first;
-  3. a repetition like "aaa", where in turn both splits would have to come first: the piece is taken out.
-With 1, both readers finish all places of one piece before they turn to the next; with 2 and 3, they choose the same
-places. BPE: Sennrich et al. 2016 (arXiv:1508.07909); SentencePiece: Kudo and Richardson 2018 (arXiv:1808.06226).
+that results, leftmost first; `tokenizers` merges by the rank of a pair, of which a piece has as many as it has splits.
+Yet the ids are the same as long as no two pieces have one score and every split is listed: the merges inside a stretch
+of text between two ends of symbols are those that the stretch alone would see, in the same order. So if `xy` and `zt`
+are the same best piece at one moment, both are that piece's text after all merges but one: x = z. There is never a
+choice between two splits of one piece (tests/tokens/test_vocabulary.py tries to find one in random vocabularies).
+BPE: Sennrich et al. 2016 (arXiv:1508.07909); SentencePiece: Kudo and Richardson 2018 (arXiv:1808.06226).
 """
 
 import io
@@ -30,39 +29,32 @@ COVERAGE = 0.99995  # share of all characters that get a piece of their own, as 
 UNUSABLE = "\t\x00\u2585"  # SentencePiece uses these as marks while it trains and skips items or splits at them
 
 
+SLACK = 128  # pieces learned beyond need, to take the place of those that the model never uses
+
+
 def train(items: Iterable[str], vocabulary: int, threads: int) -> bytes:
     """Train a model of exactly this size; the items must be short and hold no newline (see sample.py)."""
-    learned = vocabulary - len(FIXED)
+    wanted = vocabulary - len(FIXED)
     items = list(items)
-    slack = max(128, learned // 16)
-    while True:
-        pieces, characters = _learn(items, learned + slack, threads)
-        ranked = arrange(pieces, characters)
-        room = learned - len(characters)
-        model, dead = b"", set[str]()
-        while room >= 0 and len(ranked) >= room:
-            model = build([*ranked[:room], *characters])
-            dead = misread(model)
-            if not dead:
-                return model
-            ranked = arrange([piece for piece in ranked if piece not in dead], characters)
-        if room < 0 or len(pieces) + len(characters) < learned + slack:
-            raise _too_large(len(FIXED) + len(characters), len(ranked), vocabulary)
-        slack *= 2
+    different = len(set().union(*items))  # the trainer fails where its vocabulary cannot hold them all
+    ranked, characters = _learn(items, max(wanted, different) + SLACK, threads)
+    room = wanted - len(characters)
+    while 0 <= room <= len(ranked):
+        model = build([*ranked[:room], *characters])
+        unused = misread(model)
+        if not unused:
+            return model
+        ranked = [piece for piece in ranked if piece not in unused]
+    raise _impossible(vocabulary, len(FIXED) + len(characters), len(ranked))
 
 
-def _too_large(fixed: int, learned: int, vocabulary: int) -> Problem:
-    least = -(-fixed // 128) * 128
-    most = (fixed + learned) // 128 * 128
-    if vocabulary < fixed:
-        what, remedy = (
-            f"{vocabulary} is less than the {fixed} single characters and bytes need",
-            f"give {least} or more",
-        )
-    else:
-        what = f"the text has only enough different words for a vocabulary of {most}"
-        remedy = f"give {most} or less" if most >= fixed else "give more text"
-    return Problem(what, key="tokens.vocabulary", remedy=remedy)
+def _impossible(vocabulary: int, least: int, learned: int) -> Problem:
+    key, most = "tokens.vocabulary", (least + learned) // 128 * 128
+    if vocabulary < least:
+        what = f"{vocabulary} is less than the {least} pieces that the bytes and single characters need"
+        return Problem(what, key=key, remedy=f"give {-(-least // 128) * 128} or more")
+    remedy = f"give {most} or less" if most >= least else "give more text"
+    return Problem(f"the text has too few different words for {vocabulary} pieces", key=key, remedy=remedy)
 
 
 def _learn(items: list[str], size: int, threads: int) -> tuple[list[str], list[str]]:
@@ -91,46 +83,15 @@ def _learn(items: list[str], size: int, threads: int) -> tuple[list[str], list[s
     return [piece for piece in normal if len(piece) > 1], [piece for piece in normal if len(piece) == 1]
 
 
-def splits(piece: str, known: set[str] | dict[str, int]) -> list[int]:
-    """Return the places at which a piece can be joined from two known ones."""
-    return [at for at in range(1, len(piece)) if piece[:at] in known and piece[at:] in known]
-
-
-def contradictory(piece: str, places: list[int]) -> bool:
-    """Say whether, of two splits k and L-k, each would have to come before the other (case 3)."""
-    length = len(piece)
-    return any(
-        length - k in places and piece[:k] == piece[length - k :] and piece[: length - k] == piece[k:]
-        for k in places
-        if 2 * k < length
-    )
-
-
-def arrange(ranked: list[str], characters: list[str]) -> list[str]:
-    """Take out contradictory pieces and put parts before wholes, changing the learned order as little as possible."""
-    rank = {piece: number for number, piece in enumerate(ranked)}
-    earliest = dict.fromkeys(characters, -1)
-    for piece in sorted(rank, key=len):
-        places = splits(piece, earliest)
-        if places and not contradictory(piece, places):
-            parts = max(max(earliest[piece[:at]], earliest[piece[at:]]) for at in places)
-            earliest[piece] = max(rank[piece], parts)
-    kept = [piece for piece in ranked if piece in earliest]
-    return sorted(kept, key=lambda piece: (earliest[piece], len(piece), rank[piece]))
-
-
 def merges(pieces: Sequence[str], characters: Sequence[str]) -> list[tuple[str, str]]:
-    """List every pair that makes a piece, in the order of the pieces.
-
-    Of two overlapping places `xy` and `yz` for one piece, SentencePiece takes the left one. There y is the piece's
-    beginning and its end, so `yz` is the split whose left part is also the piece's end: such splits come last.
-    """
+    """List every pair of known pieces that makes a piece, in the order of the pieces."""
     known = {*characters, *pieces}
-    pairs = []
-    for piece in pieces:
-        places = sorted(splits(piece, known), key=lambda at: (piece.endswith(piece[:at]), at))
-        pairs += [(piece[:at], piece[at:]) for at in places]
-    return pairs
+    return [
+        (piece[:at], piece[at:])
+        for piece in pieces
+        for at in range(1, len(piece))
+        if piece[:at] in known and piece[at:] in known
+    ]
 
 
 def build(learned: list[str]) -> bytes:

@@ -6,6 +6,7 @@ fertility.json. Killed at any moment, it goes on with the first shard that has n
 """
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +69,21 @@ def _vocabulary(recipe: Recipe, corpus: Path, folder: Path) -> Vocabulary:
 def _encode(corpus: Path, folder: Path, vocabulary: Vocabulary, size: int) -> dict[str, Any]:
     """Encode every shard and return tokens.json."""
     (folder / encode.UNITS).mkdir(exist_ok=True)
-    todo = [(split, shard) for split in encode.SPLITS for shard in encode.shards(corpus, split)]
-    made: dict[str, list[dict[str, encode.Entry]]] = {split: [] for split in encode.SPLITS}
-    total = sum(encode.text_bytes(shard) for _, shard in todo)
+    made: dict[str, dict[str, list[encode.Entry]]] = {split: {} for split in encode.FILES}
+    todo = {split: encode.shards(corpus, split) for split in encode.FILES}
+    total = sum(encode.text_bytes(shard) for shards in todo.values() for shard in shards)
     with console.progress("text to tokens", total / 1e6, "MB") as bar:
-        for split, shard in todo:
-            made[split].append(
-                encode.encode_shard(shard, split, folder, vocabulary, lambda done: bar.advance(done / 1e6))
-            )
+        for split, shards in todo.items():
+            for shard in shards:
+                before = Counter({source: len(entries) for source, entries in made[split].items()})
+                done = encode.encode_shard(shard, folder, vocabulary, before, lambda size: bar.advance(size / 1e6))
+                for source, entry in done.items():
+                    made[split].setdefault(source, []).append(entry)
     dtype = dtype_for(vocabulary.size)
-    names = sorted({source for records in made.values() for record in records for source in record})
-    entries = []
-    for name in names:
-        train, held = ([record[name] for record in made[split] if name in record] for split in encode.SPLITS)
-        entries.append(encode.assemble(folder, name, train, held, dtype))
+    entries = [
+        encode.assemble(folder, name, made["train"].get(name, []), made["heldout"].get(name, []), dtype)
+        for name in sorted(made["train"].keys() | made["heldout"].keys())
+    ]
     ids = {"bos": vocabulary.bos, "eos": vocabulary.eos, "pad": vocabulary.pad, "unk": vocabulary.unk}
     totals = {key: sum(entry[key] for entry in entries) for key in ("documents", "tokens", "bytes")}
     index = {"format": FORMAT, "vocabulary": size, "dtype": dtype, **ids, "totals": totals, "sources": entries}

@@ -35,8 +35,8 @@ class VocabularySettings:
 
 def train_vocabulary(texts: Iterable[tuple[str, str, str]], settings: VocabularySettings, folder: Path) -> None:
     """Train a vocabulary on (source, id, text) documents and write its four files."""
-    chosen = sample.choose(texts, settings.sample_bytes, settings.seed)
-    model = sentencepiece_model.train(sample.items(chosen), settings.size, settings.threads)
+    items = sample.items(sample.choose(texts, settings.sample_bytes, settings.seed))
+    model = sentencepiece_model.train(items, settings.size, settings.threads)
     tokenizer_json.write(model, folder)
 
 
