@@ -198,7 +198,8 @@ def test_a_corpus_too_small_for_a_heldout_split_still_loads(make_corpus: MakeCor
 def test_the_tales_are_a_source_like_any_other(make_corpus: MakeCorpus) -> None:
     from lhama.corpus.tales import documents
 
-    made = make_corpus('[[corpus.source]]\nname = "tales"\nkind = "tales"\ndocuments = 120\n', changes=("seed=3",))
+    tales_source = '[[corpus.source]]\nname = "tales"\nkind = "tales"\ndocuments = 120\n'
+    made = make_corpus(tales_source, "minimum_characters = 0", ("seed=3",))
     tales = {tale.id: tale.text for tale in documents(120, 3)}
     assert {row["id"]: row["text"] for row in made.train + made.heldout} == tales
     assert json.loads(made.train[0]["meta"]).keys() == {"kind", "hero", "action", "object"}
