@@ -27,7 +27,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SLICE_SECONDS = 60.0
-CALIBRATION_STEPS = 60
+PLAIN_BATCH_TOKENS = 8_192
+CALIBRATION_TOKENS = 245_760  # about a minute of each
 
 
 @dataclass
@@ -94,28 +95,25 @@ def plain(corpus: Path, out: Path, tokens: int, log: Path, *, score: bool) -> Co
     return Contestant("plain", command + ([] if score else ["--no-score"]), log, (out / "trained").exists)
 
 
-def calibrate(recipe: str, runs: Path, name: str, work: Path, batch_tokens: int) -> dict[str, float]:
-    """Measure both speeds in the second half of a short run, one after the other and once more."""
-    tokens = batch_tokens * CALIBRATION_STEPS
+def calibrate(recipe: str, runs: Path, name: str, work: Path) -> dict[str, float]:
+    """Measure both speeds, in tokens per second, in the second half of a short run of each."""
     scratch = f"{name}-calibration"
-    speeds: dict[str, list[float]] = {"lhama": [], "plain": []}
-    for turn in range(2):
-        shutil.rmtree(runs / scratch, ignore_errors=True)
-        shutil.copytree(runs / name, runs / scratch, ignore=shutil.ignore_patterns("train*", "release*", "recipe.toml"))
-        mine = ours(recipe, runs, scratch, tokens, work / "calibration.log")
-        mine.command += ["--set", f"train.log_every={batch_tokens}", "--set", "train.validate_megabytes=0.05"]
-        alternate([mine])
-        timed = [row for row in rows(runs / scratch / "train" / "metrics.jsonl") if "tokens_per_second" in row]
-        late = sorted(row["tokens_per_second"] for row in timed[len(timed) // 2 :])
-        speeds["lhama"].append(late[len(late) // 2])
-        other = work / f"calibration-{turn}"
-        alternate([plain(runs / name / "corpus", other, tokens, work / "calibration.log", score=False)])
-        timed = rows(other / "loss.jsonl")
-        middle, last = timed[len(timed) // 2], timed[-1]
-        speeds["plain"].append((last["step"] - middle["step"]) * batch_tokens / (last["seconds"] - middle["seconds"]))
     shutil.rmtree(runs / scratch, ignore_errors=True)
-    print("calibration, tokens/s:", speeds, flush=True)
-    return {who: sum(values) / len(values) for who, values in speeds.items()}
+    for stage in ("corpus", "tokens"):
+        shutil.copytree(runs / name / stage, runs / scratch / stage)
+    mine = ours(recipe, runs, scratch, CALIBRATION_TOKENS, work / "calibration.log")
+    mine.command += ["--set", f"train.log_every={CALIBRATION_TOKENS // 10}", "--set", "train.validate_megabytes=0.05"]
+    alternate([mine])
+    timed = [row for row in rows(runs / scratch / "train" / "metrics.jsonl") if "tokens_per_second" in row]
+    late = sorted(row["tokens_per_second"] for row in timed[len(timed) // 2 :])
+    shutil.rmtree(runs / scratch)
+    alternate(
+        [plain(runs / name / "corpus", work / "calibration", CALIBRATION_TOKENS, work / "calibration.log", score=False)]
+    )
+    timed = rows(work / "calibration" / "loss.jsonl")
+    middle, last = timed[len(timed) // 2], timed[-1]
+    speed = (last["step"] - middle["step"]) * PLAIN_BATCH_TOKENS / (last["seconds"] - middle["seconds"])
+    return {"lhama": late[len(late) // 2], "plain": speed}
 
 
 def main() -> None:
@@ -127,13 +125,15 @@ def main() -> None:
     from lhama.plan.recipe import load
 
     recipe = load(chosen.recipe)
-    name, batch_tokens = recipe.name, recipe.train.batch_tokens
+    name = recipe.name
+    whole = {"lhama": recipe.train.batch_tokens, "plain": PLAIN_BATCH_TOKENS}
     command = [sys.executable, "-c", "from lhama.cli import main; main()", "tokens", chosen.recipe]
     subprocess.run([*command, "--runs", str(chosen.runs)], check=True)
     work = chosen.runs / f"{name}-against-plain"
     work.mkdir(parents=True, exist_ok=True)
-    speeds = calibrate(chosen.recipe, chosen.runs, name, work, batch_tokens)
-    budget = {who: int(speed * chosen.minutes * 60) // batch_tokens * batch_tokens for who, speed in speeds.items()}
+    speeds = calibrate(chosen.recipe, chosen.runs, name, work)
+    print("tokens/s:", speeds, flush=True)
+    budget = {who: int(speed * chosen.minutes * 60) // whole[who] * whole[who] for who, speed in speeds.items()}
     print("tokens to train:", budget, flush=True)
     mine = ours(chosen.recipe, chosen.runs, name, budget["lhama"], work / "lhama.log")
     peer = plain(chosen.runs / name / "corpus", work / "plain", budget["plain"], work / "plain.log", score=True)
@@ -152,9 +152,8 @@ def main() -> None:
     target.write_text(json.dumps(result, indent=2) + "\n")
     for who in ("lhama", "plain"):
         shown = result[who]
-        print(
-            f"{who:6} {shown['minutes']:6.1f} min {shown['tokens']:>12,} tokens {shown['bits_per_byte']:.4f} bits per byte"
-        )
+        print(f"{who:6} {shown['minutes']:6.1f} min {shown['tokens']:>12,} tokens", end="")
+        print(f" {shown['bits_per_byte']:.4f} bits per byte")
     print(f"ratio {result['ratio_bits_per_byte']:.4f}; written to {target}")
 
 

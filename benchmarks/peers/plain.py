@@ -34,7 +34,7 @@ def texts(corpus: Path, split: str) -> Iterator[str]:
 
 
 def train_tokenizer(corpus: Path) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer: Any = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -44,7 +44,8 @@ def train_tokenizer(corpus: Path) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts(corpus, "train"), trainer)
-    return tokenizer
+    trained: Tokenizer = tokenizer
+    return trained
 
 
 def encode_corpus(tokenizer: Tokenizer, corpus: Path) -> np.ndarray:
@@ -85,13 +86,13 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, corpus: Path) -> dict[str, f
         for first in range(0, len(windows), 16):
             chunk = windows[first : first + 16]
             length = max(map(len, chunk))
-            ids = torch.zeros(len(chunk), length, dtype=torch.long)
+            padded = torch.zeros(len(chunk), length, dtype=torch.long)
             targets = torch.full((len(chunk), length - 1), -100)
             for row, window in enumerate(chunk):
-                ids[row, : len(window)] = torch.tensor(window)
+                padded[row, : len(window)] = torch.tensor(window)
                 targets[row, : len(window) - 1] = torch.tensor(window[1:])
             with torch.autocast("cpu", torch.bfloat16):
-                logits = model(input_ids=ids[:, :-1]).logits
+                logits = model(input_ids=padded[:, :-1]).logits
             losses = torch.nn.functional.cross_entropy(
                 logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum"
             )
@@ -101,8 +102,8 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, corpus: Path) -> dict[str, f
 
 
 def fit(model: Any, stream: np.ndarray, steps: int, out: Path) -> float:
-    compiled = torch.compile(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.1)
+    compiled: Any = torch.compile(model)
+    optimizer: Any = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.1)
     rows_per_step = BATCH_TOKENS // T
     order = np.random.default_rng(0).permutation(len(stream) // T - 1)
     started = time.perf_counter()
@@ -115,7 +116,7 @@ def fit(model: Any, stream: np.ndarray, steps: int, out: Path) -> float:
             with torch.autocast("cpu", torch.bfloat16):
                 logits = compiled(input_ids=batch[:, :-1]).logits
                 loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), batch[:, 1:].flatten())
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

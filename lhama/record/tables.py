@@ -113,10 +113,10 @@ def closing(run: Run) -> None:
     judged = final.get("tales")
     if judged:
         lines.append(
-            f"Of {judged['samples']} stories it wrote, {judged['passed']} are faultless Portuguese and name their hero "
+            f"Of {len(judged['samples'])} stories, {judged['passed']} are faultless Portuguese and name their hero "
             f"(known combinations {judged['seen']['passed']} of {judged['seen']['samples']}, "
             f"never seen in training {judged['held_out']['passed']} of {judged['held_out']['samples']}); "
-            f"{100 * judged['distinct_4']:.0f}% of their runs of four words occur once only."
+            f"{100 * (judged['distinct_4_grams'] or 0):.0f}% of their runs of four words differ."
         )
     report = run.path("release") / "report.html"
     lines += [

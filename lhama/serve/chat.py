@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from lhama.model.checkpoint import load_model
 from lhama.model.device import pick
-from lhama.model.generate import Sampling, generate
+from lhama.model.generate import generate
 from lhama.model.llama import Llama
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe, Serve
@@ -47,8 +47,7 @@ class Chat:
         decoder = self.vocabulary.stream_decoder()
         seed = self.seed + self.answers
         self.answers += 1
-        sampling = Sampling(**self.settings.model_dump())
-        for token in generate(self.model, ids, sampling, seed, stop=(self.vocabulary.eos,), purpose="chat"):
+        for token in generate(self.model, ids, self.settings, seed, stop=(self.vocabulary.eos,), purpose="chat"):
             yield decoder.feed(token)
         yield decoder.finish()
 
