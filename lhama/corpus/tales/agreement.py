@@ -302,6 +302,7 @@ class Reader(PhraseReader):
             return
         strict = token.low in _BEFORE_NOUNS and self.at(index - 1).low != "cada"
         strict = strict or token.entry.tags == {"contraction"}
+        strict = strict or (token.low == "a" and bool(self.at(index - 1).entry.verb & FINITE))  # começou a correu
         modal = token.entry.verb & FINITE and not self._nominal(index) and not token.entry.tags
         if strict or (modal and all(other.low not in ("quem", "que") for other in self.tokens)):
             self.blame("verb form", index, index + 2)

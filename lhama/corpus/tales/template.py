@@ -3,8 +3,8 @@
 A slot in braces is a word and a role: {o x} the object with its article, {um x+} with its adjective too, {o x*} in the
 plural, {o_meu x} with two determiners, {:meu x} and {bonito x} words that agree with it, {ele h} and {o_ x} pronouns,
 {h} the hero's name, {v} the action, {~onde} one of a list of phrases, {~jeito h} one of a list of adjectives, and
-{#1 moeda} a number and its noun. A capital letter (or ^) gives a capital letter; | starts a new line. Lines are compiled
-once. Draws come from random.Random(text).random(), the part of Python's generator whose stream no version changes.
+{#1 moeda} a number and its noun. A capital letter (or ^) gives a capital letter; | starts a new line. Draws come from
+random.Random(text).random(), the part of Python's generator whose stream no version changes.
 """
 
 import random
