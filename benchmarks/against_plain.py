@@ -23,10 +23,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 HERE = Path(__file__).parent
-SLICE_SECONDS = 60.0
+SLICE_SECONDS, CALIBRATION_SLICE_SECONDS = 60.0, 15.0
 PLAIN_BATCH_TOKENS = 8_192
 CALIBRATION_TOKENS = 245_760  # about a minute of each
 
@@ -65,12 +67,12 @@ class Contestant:
         return True
 
 
-def alternate(contestants: list[Contestant]) -> None:
+def alternate(contestants: list[Contestant], slice_seconds: float = SLICE_SECONDS) -> None:
     """Run the contestants in turn until all have ended; nothing that was started is left behind."""
     alive = list(contestants)
     try:
         while alive:
-            alive = [one for one in alive if one.run_for(SLICE_SECONDS)]
+            alive = [one for one in alive if one.run_for(slice_seconds)]
             line = "  ".join(f"{one.name} {one.seconds / 60:.1f} min" for one in contestants)
             print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
     finally:
@@ -96,24 +98,22 @@ def plain(corpus: Path, out: Path, tokens: int, log: Path, *, score: bool) -> Co
 
 
 def calibrate(recipe: str, runs: Path, name: str, work: Path) -> dict[str, float]:
-    """Measure both speeds, in tokens per second, in the second half of a short run of each."""
+    """Measure both speeds, in tokens per second, in short alternating runs; the median step counts, not the stops."""
     scratch = f"{name}-calibration"
     shutil.rmtree(runs / scratch, ignore_errors=True)
     for stage in ("corpus", "tokens"):
         shutil.copytree(runs / name / stage, runs / scratch / stage)
     mine = ours(recipe, runs, scratch, CALIBRATION_TOKENS, work / "calibration.log")
-    mine.command += ["--set", f"train.log_every={CALIBRATION_TOKENS // 10}", "--set", "train.validate_megabytes=0.05"]
-    alternate([mine])
-    timed = [row for row in rows(runs / scratch / "train" / "metrics.jsonl") if "tokens_per_second" in row]
-    late = sorted(row["tokens_per_second"] for row in timed[len(timed) // 2 :])
-    shutil.rmtree(runs / scratch)
-    alternate(
-        [plain(runs / name / "corpus", work / "calibration", CALIBRATION_TOKENS, work / "calibration.log", score=False)]
+    mine.command += ["--set", f"train.log_every={CALIBRATION_TOKENS // 30}", "--set", "train.validate_megabytes=0.05"]
+    peer = plain(
+        runs / name / "corpus", work / "calibration", CALIBRATION_TOKENS, work / "calibration.log", score=False
     )
-    timed = rows(work / "calibration" / "loss.jsonl")
-    middle, last = timed[len(timed) // 2], timed[-1]
-    speed = (last["step"] - middle["step"]) * PLAIN_BATCH_TOKENS / (last["seconds"] - middle["seconds"])
-    return {"lhama": late[len(late) // 2], "plain": speed}
+    alternate([mine, peer], CALIBRATION_SLICE_SECONDS)
+    ours_timed = [row["tokens_per_second"] for row in rows(runs / scratch / "train" / "metrics.jsonl")[1:]]
+    shutil.rmtree(runs / scratch)
+    steps = [row["seconds"] for row in rows(work / "calibration" / "loss.jsonl")[1:]]
+    each = median(later - earlier for earlier, later in pairwise(steps))
+    return {"lhama": median(ours_timed), "plain": PLAIN_BATCH_TOKENS / each}
 
 
 def main() -> None:

@@ -120,7 +120,7 @@ def fit(model: Any, stream: np.ndarray, steps: int, out: Path) -> float:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            if step % 10 == 0:
+            if step % 10 == 0 or steps < 100:
                 row = {"step": step, "loss": loss.item(), "seconds": time.perf_counter() - started}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
