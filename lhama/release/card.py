@@ -15,8 +15,8 @@ from lhama.release.card_text import prose
 from lhama.release.facts import Facts, number, read
 
 GRAMS_PER_KILOGRAM = 1000
-# What JSON allows as it is and YAML 1.2 does not: DEL, C1 controls but NEL, line separators, half surrogates and such.
-UNPRINTABLE = (*range(0x7F, 0x85), *range(0x86, 0xA0), *range(0xD800, 0xE000), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
+# What JSON allows as it is and YAML does not, or folds: DEL, C1 controls, line separators, half surrogates and such.
+UNPRINTABLE = (*range(0x7F, 0xA0), *range(0xD800, 0xE000), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
 
 
 def write_card(recipe: Recipe, folder: Path) -> str:

@@ -52,7 +52,7 @@ def value(words: str, number: float | None, id_: str | None = None) -> Markup:
 def table(
     columns: Iterable[str], rows: Iterable[Iterable[Child]], words: int = 1, caption: str | None = None
 ) -> Markup:
-    """Make a table: the first `words` columns are texts, the others figures; a phone shows each row as a card."""
+    """Make a table: the first `words` columns are texts, the others figures; a phone shows long rows as cards."""
     names = list(columns)
     kinds = ["" if place < words else "figure" for place in range(len(names))]
     head = tag(
@@ -68,7 +68,8 @@ def table(
         ]
         body.append(tag("tr", first, *rest))
     title = tag("caption", caption) if caption else None
-    return tag("div", tag("table", title, tag("thead", head), tag("tbody", *body)), class_="scroll")
+    kind = "pairs" if len(names) == 2 else None
+    return tag("div", tag("table", title, tag("thead", head), tag("tbody", *body), class_=kind), class_="scroll")
 
 
 def figure(title: str, sentence: Child, *drawings: Child) -> Markup:

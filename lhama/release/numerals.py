@@ -139,7 +139,7 @@ def carbon(kilograms: float) -> str:
 
 def money(amount: float, currency: str) -> str:
     """Write a sum of money: cents from one unit up, two significant digits below."""
-    text = fixed(amount, 2) if amount >= 1 or amount == 0 else significant(amount, 2)
+    text = fixed(amount, 2) if amount >= 1 else significant(amount, 2)
     return f"{text}{SPACE}{currency}"
 
 

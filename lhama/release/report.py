@@ -28,7 +28,7 @@ CHAPTERS = (
     ("speed", "Speed", training.throughput),
     ("costs", "Costs", costs.costs),
     ("files", "Files", reproduce.files),
-    ("reproduce", "Do it again", reproduce.reproduce),
+    ("reproduce", "Reproduce", reproduce.reproduce),
 )
 
 
@@ -125,7 +125,7 @@ def _tiles(facts: Facts) -> Markup:
             facts.tokens_seen,
             lambda count: numerals.large(count, short=True),
             of_horizon or _repeats(facts),
-            "tokens",
+            "tokens-seen",
         ),
         _tile(
             "Bits per byte",

@@ -20,13 +20,15 @@ def listed(names: list[str]) -> str:
 
 def _what(facts: Facts) -> Markup:
     authors, count = list(facts.recipe.release.authors), facts.parameters
-    who = f"{listed(authors)} trained " if authors else ""
+    who = f"{listed(authors)} {'trained' if facts.finished else 'are training'} "
     size: list[Child] = [" of ", value(f"{numerals.large(count)} parameters", count)] if count else []
-    was = "" if authors else (" was trained" if facts.finished else " is being trained")
     seen = facts.tokens_seen
     tokens: list[Child] = [" on ", value(f"{numerals.large(seen)} tokens", seen)] if seen else []
     of_text: list[Child] = [" of " if seen else " on ", _language(facts), _text(facts)]
-    return join([who, facts.title, ", a Llama", *size, ",", was, *tokens, *of_text, "."])
+    if authors:
+        return join([who, facts.title, ", a Llama", *size, ",", *tokens, *of_text, "."])
+    trained = ", trained" if facts.finished else ", being trained"
+    return join([facts.title, " is a Llama", *size, trained, *tokens, *of_text, "."])
 
 
 def _language(facts: Facts) -> str:

@@ -207,9 +207,9 @@ def _manifests(folder: Path) -> None:
 def made_run(tmp_path: Path) -> Callable[..., Run]:
     """Return a maker of run folders; what is named in `without` is removed afterwards."""
 
-    def make(without: tuple[str, ...] = (), recipe_text: str = RECIPE) -> Run:
+    def make(without: tuple[str, ...] = ()) -> Run:
         recipe_file = tmp_path / "contos.toml"
-        recipe_file.write_text(recipe_text, encoding="utf-8")
+        recipe_file.write_text(RECIPE, encoding="utf-8")
         recipe = load(recipe_file)
         folder = tmp_path / "runs" / recipe.name
         folder.mkdir(parents=True)
@@ -219,7 +219,8 @@ def made_run(tmp_path: Path) -> Callable[..., Run]:
             part(folder)
         for pattern in without:
             for path in list(folder.glob(pattern)):
-                path.unlink()
+                if path.is_file():
+                    path.unlink()
         return Run(folder, recipe)
 
     return make

@@ -42,6 +42,9 @@ def _fertility(facts: Facts) -> Markup:
         rows.append(("all", whole, numerals.fixed(whole, 2)))
     if not rows:
         return missing("Fertility was not measured.")
+    if len(rows) == 1:
+        _, amount, said = rows[0]
+        return tag("p", "A word of held-out text takes ", value(f"{said} tokens", amount, "fertility"), " on average.")
     drawing = figures.bars("Tokens per word", rows, 3)
     return figure("Fertility", "Tokens for each word of held-out text; 1 would be a piece for every word.", drawing)
 

@@ -79,8 +79,11 @@ def _held_out(facts: Facts) -> Markup:
     ]
     sentence = (
         "How many bits the model needs for each byte of text that it never saw: lower is better, and the measure does "
-        "not depend on the vocabulary. Points in between use a part of the held-out text, the last one all of it."
+        "not depend on the vocabulary. Points along the way are measured on a part of the held-out text."
     )
+    whole = number(facts.final, "validation", "bits_per_byte")
+    if whole is not None:
+        sentence += f" On all of it, the finished model needs {numerals.fixed(whole, 4)}."
     measured = folded("All measurements as a table", table(["Tokens seen", "Bits per byte", "Perplexity"], rows))
     line = figures.Curve(found, dots=True) if len(found) <= 60 else figures.merged(found)
     return join([drawn("Held-out text", sentence, line, axis, 1, "bits per byte"), measured])
