@@ -17,6 +17,7 @@ from lhama.release import numerals
 from lhama.release.markup import Markup
 
 LONGEST_CURVE = 160  # points drawn: one every few pixels of a wide page
+LARGEST, SMALLEST, NARROWEST = 1e30, 1e-30, 1e-9  # beyond these, floats cannot be told apart on a page
 
 Point = tuple[float, float]
 
@@ -142,20 +143,31 @@ def _scale(
     values: Sequence[float], axis: Axis, start: float, end: float, most: int, room: float
 ) -> tuple[Callable[[float], float], list[float]]:
     """Map values to pixels and choose the ticks; a flat or single value gets a range around it."""
-    low, high = min(values), max(values)
-    logarithmic = axis.logarithmic and low > 0 and high > low
+    low, high = _bounded(min(values)), _bounded(max(values))
+    logarithmic = axis.logarithmic and low > 0
+    if logarithmic:
+        low = max(low, high * NARROWEST)
     if axis.from_zero:
         low = min(0.0, low)
-    if high <= low:
-        margin = abs(high) * 0.1 or 1.0
+    if high - low <= NARROWEST * max(abs(low), abs(high), SMALLEST):
+        margin = max(abs(high) * 0.1, SMALLEST) if high else 1.0
         low, high = (low if axis.from_zero and low == 0 else low - margin), high + margin
     forward: Callable[[float], float] = math.log if logarithmic else float
     bottom, top = forward(low), forward(high)
     extra = (top - bottom) * room
     bottom, top = bottom if axis.from_zero else bottom - extra, top + extra
     inverse = math.exp if logarithmic else float
-    marks = ticks(inverse(bottom), inverse(top), most, logarithmic)
-    return lambda value: start + (forward(value) - bottom) / (top - bottom) * (end - start), marks
+    first, last = inverse(bottom), inverse(top)
+
+    def place(value: float) -> float:
+        # The bounds hold what is outside of any sense, such as one value of 1e300, on the canvas.
+        return start + (forward(min(last, max(first, value))) - bottom) / (top - bottom) * (end - start)
+
+    return place, ticks(first, last, most, logarithmic)
+
+
+def _bounded(value: float) -> float:
+    return max(-LARGEST, min(LARGEST, value)) if abs(value) >= SMALLEST else 0.0
 
 
 def _grid(size: Size, x: Axis, y: Axis, across: Sequence[tuple[float, str]], up: Sequence[tuple[float, str]]) -> str:

@@ -51,6 +51,19 @@ def test_a_curve_is_drawn_for_both_widths_with_the_given_points() -> None:
     assert any("nats <per> token" in (text.text or "") for text in wide.iter("text"))
 
 
+def test_ticks_stand_where_their_values_are() -> None:
+    """A tick beyond the highest point was once drawn at that point."""
+    line = figures.Curve([(0, 0.0), (100, 19.5)])
+    axis = figures.Axis("speed", numerals.tick, from_zero=True)
+    svg = drawings(figures.curve("Speed", line, AXIS, axis))[0]
+    places = {text.text: float(text.get("y") or 0) - 4 for text in svg.iter("text") if text.get("x") == "48"}
+    data = json.loads(svg.get("data-points") or "")
+    bottom, top = data["y"]
+    for word, place in places.items():
+        assert place == pytest.approx(bottom + (top - bottom) * float(word or 0) / 19.5, abs=0.1)
+    assert max(float(word or 0) for word in places) == 20
+
+
 @given(curves)
 def test_any_curve_stays_on_its_canvas(points: list[tuple[float, float]]) -> None:
     for svg, size in zip(drawings(figures.curve("t", figures.Curve(points), AXIS, LOSS)), figures.SIZES, strict=True):
