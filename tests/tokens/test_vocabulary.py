@@ -275,6 +275,13 @@ def test_a_lone_tokenizer_model_is_enough(vocabulary_folder: Path, tmp_path: Pat
     assert (folder / "tokenizer.json").read_bytes() == (vocabulary_folder / "tokenizer.json").read_bytes()
 
 
+def test_a_tokenizer_without_a_begin_of_sequence_is_a_problem(vocabulary_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(vocabulary_folder / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "</s>"}')
+    with pytest.raises(Problem, match="has no bos_token"):
+        Vocabulary.load(tmp_path)
+
+
 def test_a_wrong_size_tells_the_right_one(tmp_path: Path) -> None:
     check_size(32_000, 32_000)
     with pytest.raises(Problem, match=r"set tokens\.vocabulary = 50304"):
