@@ -17,7 +17,7 @@ from lhama.plan import arithmetic, hardware
 from lhama.plan.recipe import Recipe
 from lhama.tokens.loader import IGNORED, Loader
 
-TOKENS_AT_ONCE = 8192  # on a processor: larger fits no cache, smaller wastes the matrix units (docs/log.md)
+TOKENS_AT_ONCE = 4096  # on a processor: more no longer fits the caches, fewer waste the matrix units (docs/log.md)
 
 
 @dataclass(frozen=True)

@@ -41,18 +41,18 @@ def run_stage(recipe: Recipe, run: Run) -> None:
         if stage.done:
             return
         keep_freed_memory()
-        training = build(recipe, run, stage.folder, inputs)
+        training = _build(recipe, run, stage.folder, inputs)
         resume(training)
         finished = fit(training)
         if finished:
-            finish(training, run, stage)
+            _finish(training, run, stage)
         else:
             stage.incomplete()
     if not finished:
         raise SystemExit(f"stopped after step {training.step}; the same command continues")
 
 
-def build(recipe: Recipe, run: Run, folder: Path, inputs: dict[str, str]) -> Training:
+def _build(recipe: Recipe, run: Run, folder: Path, inputs: dict[str, str]) -> Training:
     """Build everything that training needs, at step 0."""
     device = pick(recipe)
     device.start()
@@ -79,22 +79,22 @@ def build(recipe: Recipe, run: Run, folder: Path, inputs: dict[str, str]) -> Tra
         loss=torch.compile(model.loss, fullgraph=True, dynamic=False) if device.compile else model.loss,
         batches=batches,
         meter=Meter(folder),
-        validate=lambda: score(recipe, model, held_out, int(recipe.train.validate_megabytes * 1e6)),
-        sample=lambda: write_samples(recipe, model, vocabulary),
+        validate=lambda: _score(recipe, model, held_out, int(recipe.train.validate_megabytes * 1e6)),
+        sample=lambda: _write_samples(recipe, model, vocabulary),
         on_not_finite=lambda *figures: stop_with_evidence(folder, loader, vocabulary, *figures),
         tokenizer=tokens,
         inputs=inputs,
-        environment=environment(device, batches),
+        environment=_environment(device, batches),
     )
 
 
-def environment(device: Device, batches: Batches) -> dict[str, Any]:
+def _environment(device: Device, batches: Batches) -> dict[str, Any]:
     """List what the last bits of a result depend on."""
     facts = {key: value for key, value in device.describe().items() if not key.startswith("why_")}
     return {**facts, "micro_batch": batches.most_rows}
 
 
-def score(recipe: Recipe, model: Llama, held_out: list[HeldOut], limit: int | None = None) -> dict[str, Any] | None:
+def _score(recipe: Recipe, model: Llama, held_out: list[HeldOut], limit: int | None = None) -> dict[str, Any] | None:
     """Measure bits per byte on held-out text, each source apart; None where nothing was held out."""
     if not held_out:
         return None
@@ -103,7 +103,7 @@ def score(recipe: Recipe, model: Llama, held_out: list[HeldOut], limit: int | No
     return figures
 
 
-def write_samples(recipe: Recipe, model: Llama, vocabulary: Vocabulary) -> list[tuple[str, str]]:
+def _write_samples(recipe: Recipe, model: Llama, vocabulary: Vocabulary) -> list[tuple[str, str]]:
     """Let the model continue the recipe's prompts, with the same draws each time."""
     prompts = recipe.train.sample_prompts
     settings = recipe.serve.model_copy(update={"max_new_tokens": recipe.train.sample_tokens})
@@ -112,7 +112,7 @@ def write_samples(recipe: Recipe, model: Llama, vocabulary: Vocabulary) -> list[
     return [(prompt, vocabulary.decode(answer)) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def finish(training: Training, run: Run, stage: Stage) -> None:
+def _finish(training: Training, run: Run, stage: Stage) -> None:
     """Score all held-out text, judge a model of tales, and write final.json."""
     recipe, model = training.recipe, training.model
     checkpoint = save.folder_name(training.step)
@@ -123,7 +123,7 @@ def finish(training: Training, run: Run, stage: Stage) -> None:
         "checkpoint": checkpoint,
         "parameters": model.parameters_by_role(),
         "epochs": training.batches.loader.epochs(training.step),
-        "validation": score(recipe, model, heldout(run.path("tokens"))),
+        "validation": _score(recipe, model, heldout(run.path("tokens"))),
         "environment": dict(training.environment),
     }
     if any(source.kind == "tales" for source in recipe.corpus.source):

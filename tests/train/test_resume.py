@@ -118,7 +118,7 @@ def test_a_crash_between_saves_loses_nothing(
         elif place_of_death == "in a validation":
             patch.setattr(loop.Training, "record", die)
         else:
-            patch.setattr(stage, "finish", die)
+            patch.setattr(stage, "_finish", die)
         with pytest.raises(Crash):
             crashed.run()
     crashed.run()
@@ -190,7 +190,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(
         validated.append(True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "score", score)
+        patch.setattr(stage, "_score", score)
         with pytest.raises(SystemExit, match="stopped after step 4"):
             stopped.run("train.save_every=12288")
     assert not validated
