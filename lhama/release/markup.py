@@ -83,9 +83,9 @@ def missing(sentence: str) -> Markup:
     return tag("p", sentence, class_="missing")
 
 
-def folded(summary: str, *children: Child) -> Markup:
-    """Hide details behind a line that opens them; paper shows the line only."""
-    return tag("details", tag("summary", summary), *children)
+def folded(summary: str, *children: Child, on_paper: bool = False) -> Markup:
+    """Hide details behind a line that opens them; paper leaves them out unless told otherwise."""
+    return tag("details", tag("summary", summary), *children, class_="paper" if on_paper else None)
 
 
 def section(name: str, title: str, *children: Child) -> Markup:

@@ -54,7 +54,7 @@ title = "Contos 4M"
 authors = ["Ana Lima", "Davi Souza"]
 """
 STEPS, BATCH = 367, 8192
-EARLY = "uma a a de o o que e a casa o da e um o no a ."
+EARLY = " uma a a de o o que e a casa o da e um o no a ."
 LATE = (
     ", numa aldeia perto do rio, uma menina chamada Lia. Lia tinha uma pipa amarela e queria vê-la voar. "
     "O vento veio, a pipa subiu, e todos sorriram."
@@ -123,7 +123,7 @@ def _train(folder: Path) -> None:
             "step": step,
             "tokens": step * BATCH,
             "bits_per_byte": 0.55 + 1.7 * math.exp(-step / 60),
-            "perplexity": 80 / step,
+            "perplexity": 3.49 + 1900 * math.exp(-step / 30),
         }
         for step in (1, 60, 120, 180, 240, 300)
     ]

@@ -1,4 +1,7 @@
 "use strict";
+// What is folded on the screen but belongs on paper is open while the page is printed.
+addEventListener("beforeprint", () => document.querySelectorAll("details.paper").forEach((one) => (one.open = true)));
+addEventListener("afterprint", () => document.querySelectorAll("details.paper").forEach((one) => (one.open = false)));
 // Pointing at a curve, or walking along it with the arrow keys, says the values below it.
 for (const svg of document.querySelectorAll("svg[data-points]")) {
   const data = JSON.parse(svg.dataset.points);

@@ -78,7 +78,7 @@ def reproduce(facts: Facts) -> Markup:
             f"A Llama with {about}. With the same text and versions, this does the same run again:",
         ),
         tag("pre", tag("code", f"lhama run {facts.recipe.name}.toml")),
-        folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe))),
+        folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe)), on_paper=True),
         _hashes(facts),
         _versions(facts),
     )
@@ -113,7 +113,7 @@ def _hashes(facts: Facts) -> Markup:
             rows.append([f"{stage} stage", tag("span", identity, class_="hash")])
     weights = words(pairs(pairs(facts.manifests["train"], "outputs"), _weights_name(facts)), "sha256")
     if weights:
-        rows.append(["weights, model.safetensors", tag("span", weights, class_="hash")])
+        rows.append(["weights", tag("span", weights, class_="hash")])
     if not rows:
         return missing("No stage has finished yet, so there are no hashes.")
     return table(["SHA-256 of the result", "Hash"], rows, words=2)
