@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
 
 # Eight layers took 16-28 s to compile on two busy cores; steps became 1.3 times as fast or more (docs/log.md).
-COMPILE_SECONDS = 25.0
-COMPILE_GAIN = 1.3
+COMPILE_SECONDS = 55.0
+COMPILE_GAIN = 1.6
 # Compile where the run is expected to take this long: break-even, doubled, as expectations err.
 WORTH_COMPILING = 2 * COMPILE_SECONDS * COMPILE_GAIN / (COMPILE_GAIN - 1)
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lhama.model.attention import blocks_pay, causal_in_blocks
 from lhama.model.config import LlamaConfig
 from lhama.model.loss import summed_cross_entropy
 
@@ -87,7 +88,10 @@ class Attention(nn.Module):
             if cache.seen and T > 1:
                 mask = torch.ones(T, end, dtype=torch.bool, device=x.device).tril(cache.seen)
         causal = mask is None and T > 1
-        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, enable_gqa=self.grouped)
+        if cache is None and blocks_pay(q):
+            y = causal_in_blocks(q, k, v)  # (B, H, T, D)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, enable_gqa=self.grouped)
         out: Tensor = self.o_proj(y.transpose(1, 2).reshape(B, T, -1))  # (B, T, E)
         return out
 
