@@ -23,7 +23,7 @@ from lhama.plan.problem import Problem
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
 
-# Eight layers took 16-28 s to compile on two busy cores; steps became 1.3 times as fast or more (docs/log.md).
+# Eight layers of 512 tokens took 55 s to compile on two cores; steps became 1.6 times as fast (docs/log.md).
 COMPILE_SECONDS = 55.0
 COMPILE_GAIN = 1.6
 # Compile where the run is expected to take this long: break-even, doubled, as expectations err.

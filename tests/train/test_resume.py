@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from lhama.model.device import missing_compiler
 from lhama.plan.recipe import Recipe
 from lhama.plan.schedule import learning_rate
+from lhama.record.meter import read_rows
 from lhama.train import loop, save, signals, stage
 from tests.train.conftest import MakePlace, Place, same_outcome
 from tests.train.test_save import Crash, failing
@@ -227,3 +229,43 @@ def test_outside_the_block_the_old_handlers_are_back() -> None:
         with pytest.raises(signals.Interrupted), heard.interruptible():
             pass
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing_compiler("cpu") is not None, reason="there is no compiler here")
+def test_compiled_bf16_training_resumes_to_the_bit(make_place: MakePlace) -> None:
+    """Rows of 256 tokens, so that attention goes in blocks; the resumed process compiles anew."""
+    changes = ("train.compile=on", "train.precision=bf16", "tokens.sequence=256", "train.batch_tokens=1024")
+    whole, crashed = make_place(), make_place()
+    whole.run(*changes)
+    process = start(crashed, *changes)
+    wait_for(lambda: len(crashed.rows("loss")) > 4, process)
+    process.kill()
+    process.communicate()
+    again = start(crashed, *changes)
+    again.communicate()
+    assert again.returncode == 0
+    same_outcome(whole.train, crashed.train)
+
+
+@pytest.mark.slow
+def test_the_real_command_killed_at_random_times_ends_the_same(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[1] / "tiny.toml"
+    program = [str(Path(sys.executable).with_name("lhama")), "train", str(recipe), "--set", "record.energy=false"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*program, "--runs", str(whole)], check=True, capture_output=True)
+    train = next(whole.glob("*/train"))
+    rows = killed / train.parent.name / "train" / "loss.jsonl"
+    draw = random.Random("kill")
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*program, "--runs", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        before = len(read_rows(rows))
+        while process.poll() is None and len(read_rows(rows)) <= before:
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 2))
+        process.kill()
+        process.wait()
+    subprocess.run([*program, "--runs", str(killed)], check=True, capture_output=True)
+    same_outcome(train, rows.parent)
