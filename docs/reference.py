@@ -4,12 +4,18 @@ Run `make docs` after a change of a verb, an option or a recipe key; a test fail
 """
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from lhama.cli import app
 
 HERE = Path(__file__).parent
+
+
+def _metavar(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return name if argument.required else f"[{name}]"
 
 
 def cli_reference() -> str:
@@ -24,7 +30,7 @@ def cli_reference() -> str:
     for name, verb in command.commands.items():  # type: ignore[attr-defined]
         arguments = [one for one in verb.params if not one.opts[0].startswith("--")]
         options = [one for one in verb.params if one.opts[0].startswith("--")]
-        words = " ".join(one.make_metavar(typer.Context(verb)) for one in arguments)
+        words = " ".join(_metavar(one) for one in arguments)
         lines += [
             "",
             f"## lhama {name}",
@@ -36,7 +42,7 @@ def cli_reference() -> str:
         ]
         lines += ["| | |", "|---|---|"]
         for one in arguments:
-            lines.append(f"| `{one.make_metavar(typer.Context(verb))}` | {one.help or ''} |")
+            lines.append(f"| `{_metavar(one)}` | {one.help or ''} |")
         for one in options:
             lines.append(f"| `{', '.join(one.opts)}` | {one.help or ''} |")
     return "\n".join(lines) + "\n"
