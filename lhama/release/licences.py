@@ -6,6 +6,7 @@ is forbidden here, it is only said aloud, on the page and on the card.
 
 from lhama.plan.recipe import Recipe
 
+NAMED = 6
 UNSTATED = {"", "unknown", "other", "none", "unlicensed"}
 # The Hub's identifiers for what people choose most; any other licence is "other" with a name of its own.
 ON_THE_HUB = {
@@ -20,9 +21,17 @@ def warnings(recipe: Recipe) -> list[str]:
     """Say which sources do not allow, or do not clearly allow, everything that an open licence promises."""
     found: dict[str, list[str]] = {}
     for source in recipe.corpus.source:
+        stated = "" if source.license.lower().strip() in UNSTATED else f" ({source.license})"
         for meaning in meanings(source.license):
-            found.setdefault(meaning, []).append(f"{source.name} ({source.license or 'nothing stated'})")
-    return [f"{meaning}: {', '.join(names)}." for meaning, names in found.items()]
+            found.setdefault(meaning, []).append(source.name + stated)
+    return [f"{meaning}: {_listed(names, len(recipe.corpus.source))}." for meaning, names in found.items()]
+
+
+def _listed(names: list[str], sources: int) -> str:
+    """Name a few sources, and count many: their table is on the same page."""
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"all {sources} sources" if len(names) == sources else f"{len(names)} of {sources} sources"
 
 
 def meanings(licence: str) -> list[str]:

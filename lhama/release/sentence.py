@@ -27,7 +27,7 @@ def _what(facts: Facts) -> Markup:
     of_text: list[Child] = [" of " if seen else " on ", _language(facts), _text(facts)]
     if authors:
         return join([who, facts.title, ", a Llama", *size, ",", *tokens, *of_text, "."])
-    trained = ", trained" if facts.finished else ", being trained"
+    trained = ", trained" if facts.finished else ", being trained" if seen else ", to be trained"
     return join([facts.title, " is a Llama", *size, trained, *tokens, *of_text, "."])
 
 

@@ -90,6 +90,9 @@ def test_restricted_and_unstated_licences_are_said_aloud(made_run: MakeRun) -> N
     recipe = changed(run.recipe, "corpus", source=(unstated,))
     assert "nobody has said that it may be used" in write_card(recipe, run.folder)
     open_ = run.recipe.corpus.source[0]
+    sources = tuple(unstated.model_copy(update={"name": f"part{number}"}) for number in range(7))
+    assert warnings(changed(run.recipe, "corpus", source=sources))[0].endswith(": all 7 sources.")
+    assert warnings(changed(run.recipe, "corpus", source=(*sources, open_)))[0].endswith(": 7 of 8 sources.")
     assert warnings(changed(run.recipe, "corpus", source=(open_,))) == []
 
 

@@ -90,10 +90,15 @@ def _sources(sources: list[Row]) -> Markup:
     keys = ("documents_in", "bytes_in", "kept", "heldout", "", "bytes_out")
     rows: list[list[Child]] = []
     for source in sources:
-        about = " · ".join(part for part in (_language(source), words(source, "license") or "licence unknown") if part)
+        about = " · ".join(part for part in (_language(source), _licence(source)) if part)
         name = join([words(source, "name") or "unnamed", tag("small", about)])
         rows.append([name, *(_cell(source, key) for key in keys)])
     return table(columns, rows)
+
+
+def _licence(source: Row) -> str:
+    licence = words(source, "license")
+    return "licence unknown" if licence.lower() in licences.UNSTATED else licence
 
 
 def _language(source: Row) -> str:

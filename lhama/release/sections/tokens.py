@@ -37,9 +37,10 @@ def _fertility(facts: Facts) -> Markup:
         for name, row in pairs(facts.fertility, "by_source").items()
         if (amount := number(row, "tokens_per_word")) is not None
     ]
+    rows.sort(key=lambda row: row[1])
     whole = number(facts.fertility, "tokens_per_word")
     if whole is not None and len(rows) != 1:
-        rows.append(("all", whole, numerals.fixed(whole, 2)))
+        rows.insert(0, ("all", whole, numerals.fixed(whole, 2)))
     if not rows:
         return missing("Fertility was not measured.")
     if len(rows) == 1:
