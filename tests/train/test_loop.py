@@ -180,3 +180,16 @@ def test_without_held_out_text_training_still_ends(make_place: MakePlace, monkey
     train = place.run()
     assert json.loads((train / "final.json").read_text())["validation"] is None
     assert place.rows("validation") == []
+
+
+def test_a_phase_added_later_continues_the_run(make_place: MakePlace) -> None:
+    def ask(place: Place, phases: int) -> Place:
+        text = (place.folder / "pequeno.toml").read_text().split("\n[[train.phase]]")[0].replace("tokens = 12288\n", "")
+        text += "".join(f'\n[[train.phase]]\nname = "fase-{n}"\ntokens = 4096\n' for n in range(phases))
+        (place.folder / "pequeno.toml").write_text(text)
+        place.run("train.schedule=constant")
+        return place
+
+    whole = ask(make_place(), 2)
+    same_outcome(whole.train, ask(ask(make_place(), 1), 2).train)
+    assert whole.rows("loss")[-1]["tokens"] == 8192
