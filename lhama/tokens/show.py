@@ -18,16 +18,16 @@ from lhama.tokens.vocabulary import Vocabulary
 
 
 def show_step(run: Run, step: int) -> list[dict[str, Any]]:
-    """Return the rows of the batch of a step; steps count from 0."""
+    """Return the rows of the batch of a step; steps count from 1, as in loss.jsonl and the names of checkpoints."""
     recipe = run.recipe
     steps = total_steps(recipe)
-    if not 0 <= step < steps:
-        raise Problem(f"step {step} is not in this run", remedy=f"its steps are 0 to {steps - 1}")
+    if not 1 <= step <= steps:
+        raise Problem(f"step {step} is not in this run", remedy=f"its steps are 1 to {steps}")
     folder = run.path("tokens")
     loader = Loader(folder, phases(recipe), recipe.tokens.sequence, recipe.tokens.packing, recipe.seed)
     vocabulary = Vocabulary.load(folder)
     names = DocumentNames(folder, run.path("corpus"))
-    return [_described(loader, row, vocabulary, names) for row in loader.rows(step)]
+    return [_described(loader, row, vocabulary, names) for row in loader.rows(step - 1)]
 
 
 def _described(loader: Loader, row: Row, vocabulary: Vocabulary, names: "DocumentNames") -> dict[str, Any]:

@@ -174,8 +174,8 @@ def test_show_prints_the_documents_of_a_batch(make_run: MakeRun, packing: str) -
             whole = texts[row["source"], name]
             # A row may begin or end inside a character that is written in bytes.
             assert text.strip("\ufffd") in whole
-    with pytest.raises(Problem, match="its steps are 0 to 99"):
-        show_step(run, 100)
+    with pytest.raises(Problem, match="its steps are 1 to 100"):
+        show_step(run, 101)
 
 
 def test_the_users_own_tokenizer(make_run: MakeRun, vocabulary_folder: Path) -> None:
