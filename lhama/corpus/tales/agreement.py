@@ -220,7 +220,7 @@ class Reader(PhraseReader):
                 self._mention(behind.end - 1, behind)
                 self.subject = self.last = behind
                 self.first = self.first or behind
-                if not self._fits(behind, index):
+                if not self._fits(behind, index) and not self._listed(behind.end):
                     self.blame("subject and verb", index, behind.end)
                 return behind.end
         if self.subject is None or (person & (EU | NOS) and not person & (ELE | ELES)):
@@ -228,6 +228,10 @@ class Reader(PhraseReader):
         elif not self._fits(self.subject, index):
             self.blame("subject and verb", index - 1, index + 1)
         return self._after_verb(index)
+
+    def _listed(self, index: int) -> bool:
+        """Say whether a list goes on here, so that a verb in front of it may be plural: chegaram Nina e Lia."""
+        return self.at(index).low in ("e", ",") and self.phrase(index + 1) is not None
 
     def _after_verb(self, verb: int) -> int:
         """Check what a finite verb asks of the words behind it."""

@@ -8,15 +8,12 @@ of them often enough to know it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
 
 from lhama.corpus.tales import grammar, words
 from lhama.corpus.tales.grammar import FS, MS
 from lhama.corpus.tales.story import Story, cast, read_data, text_lines
-from lhama.corpus.tales.template import Draws, Role, Scene, Template, compile_line, join, render
+from lhama.corpus.tales.template import Draws, Role, Scene, Template, compile_line, join, render, shuffled
 from lhama.corpus.tales.words import Noun
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +59,6 @@ def talk(draws: Draws, kind: str) -> tuple[str, str]:
     text = join([line for step in steps if (line := render(draws.pick(step), scene))])
     hero = roles["h"].name
     return text, hero if hero in text else ""
-
-
-def shuffled(draws: Draws, items: Sequence[T]) -> list[T]:
-    """Give the items in a drawn order."""
-    left = list(items)
-    return [left.pop(draws.below(len(left))) for _ in range(len(left))]
 
 
 def fact_sheet(draws: Draws) -> str:

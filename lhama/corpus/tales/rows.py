@@ -13,7 +13,7 @@ from lhama.corpus.tales.check import faults
 from lhama.corpus.tales.grammar import FS
 from lhama.corpus.tales.mutations import MISTAKES, mutate
 from lhama.corpus.tales.story import Story, plots, tell
-from lhama.corpus.tales.template import Draws
+from lhama.corpus.tales.template import Draws, shuffled
 
 Row = dict[str, str | int | list[str]]
 
@@ -151,14 +151,14 @@ def _item(draws: Draws) -> tuple[str, str, list[str], str]:
     if kind == "sum":
         one = kinds.calculation(draws)
         near = [number for number in range(max(0, one.result - 4), one.result + 5) if number != one.result]
-        wrong = [str(number) for number in kinds.shuffled(draws, near)[: CHOICES - 1]]
+        wrong = [str(number) for number in shuffled(draws, near)[: CHOICES - 1]]
         return kind, f"Quanto é {one.left} {one.sign} {one.right}?", wrong, str(one.result)
     story = tell(draws)
     if kind == "agreement":
         right = story.text().split(". ")[0].split("\n")[-1] + "."
         found = {mutate(right, mistake, draws) for mistake in sorted(MISTAKES) for _ in range(3)}
         wrong = sorted(text for text in found if text is not None and faults(text))
-        return kind, "Qual frase está certa?", kinds.shuffled(draws, wrong)[: CHOICES - 1], right
+        return kind, "Qual frase está certa?", shuffled(draws, wrong)[: CHOICES - 1], right
     return _reading(draws, story, kind)
 
 
@@ -176,7 +176,7 @@ def _reading(draws: Draws, story: Story, kind: str) -> tuple[str, str, list[str]
         question, right = "Que lugar aparece na história?", roles["l"].noun.singular
         options = tuple(noun.singular for noun in words.nouns("lugar"))
     pool = sorted({option for option in options if option not in text})
-    return kind, f"{text}\n{question}", kinds.shuffled(draws, pool)[: CHOICES - 1], right
+    return kind, f"{text}\n{question}", shuffled(draws, pool)[: CHOICES - 1], right
 
 
 def multiple_choice(count: int, seed: int) -> Iterator[Row]:
@@ -188,7 +188,7 @@ def multiple_choice(count: int, seed: int) -> Iterator[Row]:
             usable = kind in ("sum", "agreement") or right in question.rpartition("\n")[0]
             if len(set(wrong)) == CHOICES - 1 and right not in wrong and usable:
                 break
-        choices = kinds.shuffled(draws, [right, *wrong])
+        choices = shuffled(draws, [right, *wrong])
         yield {
             "id": f"choice-{seed}-{number:07d}",
             "kind": kind,

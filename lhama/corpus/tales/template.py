@@ -35,6 +35,12 @@ class Draws:
         return options[int(self._random() * len(options))]
 
 
+def shuffled(draws: Draws, items: Sequence[T]) -> list[T]:
+    """Give the items in a drawn order."""
+    left = list(items)
+    return [left.pop(draws.below(len(left))) for _ in range(len(left))]
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One participant of a story, ready to be inflected."""
