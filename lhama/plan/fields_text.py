@@ -157,8 +157,9 @@ class Tokens(Section):
     """How much clean text the vocabulary is trained on; more costs memory and changes little."""
     sequence: Annotated[int, RESULT, Field(ge=8)] = 2_048
     """The tokens a model sees at once: the length of a training row and of the context."""
-    packing: Annotated[Literal["stream", "best-fit"], RESULT] = "stream"
+    packing: Annotated[Literal["stream", "best-fit", "alone"], RESULT] = "stream"
     """`stream` cuts one long stream into rows; `best-fit` keeps documents whole where they fit (Ding et al. 2024,
-    arXiv 2404.10830), which small models and short documents like."""
+    arXiv 2404.10830), which small models and short documents like; `alone` gives each document rows of its own, padded, and the padding
+    counts as tokens."""
     workers: Annotated[int | None, OPERATIONAL, POSITIVE] = None
     """How many threads turn text into tokens; absent means all cores."""

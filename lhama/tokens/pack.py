@@ -16,6 +16,8 @@ first of the next, as context only; so every token is a target exactly once an e
                   a document is cut only where it is longer than a row; pieces share a row where they fit; a piece's
                   first token (its `<s>`, or the repeated one) is never a target, so each token but `<s>` is one once
 
+    "alone"     as best-fit, but no two pieces share a row: [ <s> a b c d ]  [ d e </s> pad pad ]  [ <s> f </s> pad pad ]
+
 Best fit, longest first, follows Ding et al. 2024, "Fewer Truncations Improve Language Modeling" (arXiv:2404.10830).
 """
 
@@ -91,6 +93,12 @@ def cut(offsets: NDArray[np.int64], sequence: int) -> NDArray[np.int64]:
     return table
 
 
+def alone(offsets: NDArray[np.int64], sequence: int) -> PackedRows:
+    """Give each piece a row of its own, so that nothing else distracts it; short documents cost padding."""
+    table = cut(offsets, sequence)
+    return PackedRows(np.arange(len(table) + 1, dtype=np.int64), table)
+
+
 def best_fit(offsets: NDArray[np.int64], sequence: int) -> PackedRows:
     """Pack documents by best fit, longest first: each piece goes where it leaves the least room.
 
@@ -162,7 +170,8 @@ def open_rows(folder: Path, tokens: int, sequence: int, packing: str) -> Rows:
     name = f"rows-T{sequence}-{packing}"
     firsts_path, table_path = folder / f"{name}.npy", folder / f"{name}-pieces.npy"
     if not firsts_path.exists():
-        rows = best_fit(np.load(folder / "documents.npy", mmap_mode="r"), sequence)
+        make = {"best-fit": best_fit, "alone": alone}[packing]
+        rows = make(np.load(folder / "documents.npy", mmap_mode="r"), sequence)
         # The pieces first: who sees the row index may rely on both. Two writers at once write the same bytes.
         save_array(table_path, rows.table)
         places = rows.count * (sequence + 1)

@@ -14,7 +14,7 @@ from tests.tokens.conftest import WriteTokens, phase
 T = 8
 
 
-@pytest.mark.parametrize("packing", ["stream", "best-fit"])
+@pytest.mark.parametrize("packing", ["stream", "best-fit", "alone"])
 def test_an_epoch_is_every_token_once(write_tokens: WriteTokens, packing: str) -> None:
     lengths = [2, 30, 5, 9, 17, 3, 3, 8, 41]
     folder = write_tokens({"um": lengths})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lhama.tokens.pack import Piece, Rows, StreamRows, best_fit, cut, open_rows, target_mask
+from lhama.tokens.pack import Piece, Rows, StreamRows, alone, best_fit, cut, open_rows, target_mask
 
 DRAWN = np.array([0, 7, 10])  # <s> a b c d e </s> and <s> f </s>, with T = 4
 
@@ -38,6 +38,13 @@ def test_the_drawing_best_fit() -> None:
     assert rows.waste(4) == pytest.approx(4 / 15)
 
 
+def test_the_drawing_alone() -> None:
+    rows = alone(DRAWN, 4)
+    assert [rows.pieces(row) for row in range(rows.count)] == [[(0, 5)], [(4, 3)], [(7, 3)]]
+    pair = alone(np.array([0, 3, 5]), 4)
+    assert [pair.pieces(row) for row in range(pair.count)] == [[(0, 3)], [(3, 2)]]
+
+
 def test_two_short_documents_share_a_row_and_neither_predicts_the_other() -> None:
     rows = best_fit(np.array([0, 3, 5]), 4)
     assert [rows.pieces(row) for row in range(rows.count)] == [[(0, 3), (3, 2)]]
@@ -58,6 +65,7 @@ def test_best_fit_every_token_but_each_beginning_is_a_target_once(lengths: list[
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     expected = sorted(set(range(int(offsets[-1]))) - set(offsets[:-1].tolist()))
     assert sorted(targets_of(best_fit(offsets, sequence), sequence)) == expected
+    assert sorted(targets_of(alone(offsets, sequence), sequence)) == expected
 
 
 @given(DOCUMENTS, st.integers(1, 40))

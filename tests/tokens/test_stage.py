@@ -161,7 +161,7 @@ def test_another_sequence_or_packing_does_not_tokenize_again(make_run: MakeRun) 
     assert (run.path("tokens") / "tokens.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("packing", ["stream", "best-fit"])
+@pytest.mark.parametrize("packing", ["stream", "best-fit", "alone"])
 def test_show_prints_the_documents_of_a_batch(make_run: MakeRun, packing: str) -> None:
     recipe, run = make_run(f"tokens.packing={packing}")
     stage.run_stage(recipe, run)
