@@ -105,7 +105,7 @@ def test_every_document_of_the_generator_passes() -> None:
     for tale in documents(3000, seed=101):
         assert faults(tale.text, tale.hero or None) == [], tale.text
         kinds[tale.kind] += 1
-    assert set(kinds) == {"story", "questions", "dialogue", "description", "facts", "arithmetic", "memory"}
+    assert set(kinds) == {"story", "questions", "dialogue", "description", "facts", "arithmetic"}
     assert min(kinds.values()) > 80
 
 
