@@ -54,8 +54,15 @@ class Device:
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     def start(self) -> None:
-        """Give torch the threads that were decided on."""
+        """Give torch the threads that were decided on; on a processor, forbid kernels whose sums depend on chance.
+
+        Compiled code would otherwise add an embedding's gradients with atomic operations of several threads, in
+        whatever order they come: the same run gave other bits after 34 steps (docs/log.md, 2026-11-21).
+        """
         torch.set_num_threads(self.threads)
+        if self.kind == "cpu":
+            torch.use_deterministic_algorithms(True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging that costs time
 
     def describe(self) -> dict[str, Any]:
         """List everything that bit-exactness depends on, and the reasons."""

@@ -159,7 +159,7 @@ class Tokens(Section):
     """The tokens a model sees at once: the length of a training row and of the context."""
     packing: Annotated[Literal["stream", "best-fit", "alone"], RESULT] = "stream"
     """`stream` cuts one long stream into rows; `best-fit` keeps documents whole where they fit (Ding et al. 2024,
-    arXiv 2404.10830), which small models and short documents like; `alone` gives each document rows of its own, padded, and the padding
-    counts as tokens."""
+    arXiv 2404.10830), which small models and short documents like; `alone` gives each document rows of its own, whose
+    padding counts as tokens."""
     workers: Annotated[int | None, OPERATIONAL, POSITIVE] = None
     """How many threads turn text into tokens; absent means all cores."""

@@ -17,7 +17,7 @@ from lhama.plan.problem import Problem
 from lhama.record import console
 from lhama.record.files import read_json, sha256_file, write_json, write_text
 from lhama.record.identity import Difference, differences
-from lhama.record.manifest import BEGIN, read_manifest
+from lhama.record.manifest import BEGIN, check, read_manifest
 from lhama.record.parts import part_of, repair, set_aside
 from lhama.record.stages import Stage, precious, refusal, stage_lock
 
@@ -73,6 +73,13 @@ class Run:
         if manifest is None:
             raise Problem(f"the {stage} stage of {self.name} is not finished", remedy=f"do it with lhama {stage}")
         return str(manifest["identity"])
+
+    def verify(self, stage: str) -> None:
+        """Read a finished stage's outputs again; a Problem names the first file with as much as one altered byte."""
+        manifest = read_manifest(self.path(stage))
+        if manifest is None:
+            raise Problem(f"the {stage} stage of {self.name} is not finished", remedy=f"do it with lhama {stage}")
+        check(self.path(stage), manifest, stage, rehash=True)
 
     def hash_inputs(self, files: Mapping[str, Path]) -> dict[str, str]:
         """Hash files by label; a file whose size and time are as before is not read again."""

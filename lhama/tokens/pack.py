@@ -16,7 +16,7 @@ first of the next, as context only; so every token is a target exactly once an e
                   a document is cut only where it is longer than a row; pieces share a row where they fit; a piece's
                   first token (its `<s>`, or the repeated one) is never a target, so each token but `<s>` is one once
 
-    "alone"     as best-fit, but no two pieces share a row: [ <s> a b c d ]  [ d e </s> pad pad ]  [ <s> f </s> pad pad ]
+    "alone"     as best-fit, but no two pieces share a row, however short they are
 
 Best fit, longest first, follows Ding et al. 2024, "Fewer Truncations Improve Language Modeling" (arXiv:2404.10830).
 """

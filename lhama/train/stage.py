@@ -40,6 +40,7 @@ def run_stage(recipe: Recipe, run: Run) -> None:
     with run.stage("train", inputs=inputs, format=FORMAT, in_place=True) as stage:
         if stage.done:
             return
+        run.verify("tokens")
         keep_freed_memory()
         training = _build(recipe, run, stage.folder, inputs)
         resume(training)

@@ -1,5 +1,6 @@
 """N steps = k steps, a death, and the rest: the same to the bit, wherever death comes."""
 
+import os
 import random
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from lhama.model.device import missing_compiler
+from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.plan.schedule import learning_rate
 from lhama.record.meter import read_rows
@@ -139,6 +141,20 @@ def test_a_damaged_newest_checkpoint_costs_only_time(make_place: MakePlace, caps
     damaged.run(constant, "train.tokens=16384")
     assert "step-0000024 is damaged: model.safetensors" in capsys.readouterr().out.replace("\n", " ")
     same_outcome(whole.train, damaged.train)
+
+
+def test_one_altered_byte_in_a_token_shard_is_found_and_named_even_at_the_same_size_and_time(
+    make_place: MakePlace,
+) -> None:
+    place = make_place()
+    shard = next((place.folder / "runs" / "pequeno" / "tokens").glob("*/stream-*.npy"))
+    times, data = shard.stat(), bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(Problem, match=shard.name):
+        place.run()
+    assert not list(place.train.glob("step-*"))
 
 
 def test_a_signal_saves_within_a_step_and_the_run_continues(make_place: MakePlace) -> None:
