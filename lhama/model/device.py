@@ -62,7 +62,8 @@ class Device:
         torch.set_num_threads(self.threads)
         if self.kind == "cpu":
             torch.use_deterministic_algorithms(True)
-            torch.utils.deterministic.fill_uninitialized_memory = False  # a guard for debugging that costs time
+            # A guard for debugging that costs time.
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     def describe(self) -> dict[str, Any]:
         """List everything that bit-exactness depends on, and the reasons."""
