@@ -13,10 +13,11 @@ TINY = HERE / "tiny.toml"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run_lhama(*words: str, cwd: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def run_lhama(*words: str, cwd: Path, check: bool = True, threads: int | None = 1) -> subprocess.CompletedProcess[str]:
     """Run the real command in `cwd`; attempts to leave loopback land in cwd/connections and fail."""
     environment = dict(os.environ, PYTHONPATH=str(HERE / "offline"), LHAMA_TEST_CONNECTIONS=str(cwd / "connections"))
-    environment["OMP_NUM_THREADS"] = "1"
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
     done = subprocess.run(
         [sys.executable, "-c", "from lhama.cli import main; main()", *words],
         capture_output=True,
