@@ -64,7 +64,7 @@ sequence = 512
 packing = "best-fit"
 
 [model]
-# The width of the model; with 8 layers this makes about 10 million parameters.
+# The width of the model; with 8 layers this makes about 8.5 million parameters.
 hidden_size = 256
 # The width inside the feed-forward: about 8/3 of hidden_size.
 intermediate_size = 704
@@ -72,18 +72,22 @@ intermediate_size = 704
 layers = 8
 # How many attention heads each block has.
 heads = 4
+# One matrix reads and writes tokens: a small model cannot afford two.
+tied = true
+# How large the first weights are: 1 / sqrt(hidden_size) saves a small model the time of growing them.
+initializer_range = 0.0625
 
 [train]
 # How many tokens to train on, repeats counted; raise it later and the run continues.
 tokens = 12_288_000
-# Tokens per optimizer step.
-batch_tokens = 8_192
+# Tokens per optimizer step; few tokens to train on are better cut into many small steps.
+batch_tokens = 4_096
 # The peak learning rate; larger models want a lower one.
 learning_rate = 3e-3
 # How the rate falls from its peak to 0.
 schedule = "cosine"
 # Tokens over which the rate rises to its peak.
-warmup_tokens = 409_600
+warmup_tokens = 204_800
 # How much the matrices are pulled towards 0.
 weight_decay = 0.1
 # AdamW's memory of the squared gradient; small batches want it near 1.
