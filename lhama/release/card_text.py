@@ -6,7 +6,8 @@ close. What is not known is said to be unknown.
 
 import re
 
-from lhama.release import licences, numerals
+from lhama.record.page import numerals
+from lhama.release import licences
 from lhama.release.facts import STAGES, Facts, Use, items, number, pairs, words
 from lhama.release.sections.tales import good, held_out
 

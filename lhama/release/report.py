@@ -1,20 +1,16 @@
 """The page that someone sends to their professor: one self-contained file, readable in light, in dark and on paper.
 
-In: Facts. Out: the text of report.html with its style, its few lines of script and its figures inside. Subtle: the page
-carries a Content-Security-Policy that allows exactly that style and that script, by their hashes, and no request at
-all; so even a text that found a way around the escaping could neither run nor call anyone.
+In: Facts. Out: the text of report.html with its style, its few lines of script and its figures inside.
 """
 
-import base64
-import hashlib
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 from lhama.plan.recipe import Recipe
-from lhama.release import numerals
+from lhama.record.page import numerals
+from lhama.record.page.markup import Child, Markup, tag, value
+from lhama.record.page.shell import whole_page
 from lhama.release.facts import Facts, number, read, words
-from lhama.release.markup import Child, Markup, tag, value
 from lhama.release.sections import corpus, costs, reproduce, samples, tales, tokens, training
 from lhama.release.sections.tokens import stream_rows
 from lhama.release.sentence import summary
@@ -41,44 +37,7 @@ def page(facts: Facts) -> str:
     """Write the page of what is known about a run."""
     chapters = [(name, title, chapter(facts)) for name, title, chapter in CHAPTERS]
     present = [(name, title, body) for name, title, body in chapters if body]
-    contents = tag("nav", *(tag("a", title, href=f"#{name}") for name, title, _ in present), aria_label="Contents")
-    script = _asset("report.js")
-    body = tag(
-        "body",
-        tag("header", *_opening(facts), contents),
-        tag("main", *(body for _, _, body in present)),
-        tag("footer", _closing(facts)),
-        tag("script", Markup(script)),
-    )
-    return f"<!doctype html>\n{tag('html', _head(facts, script), body, lang='en')}\n"
-
-
-def _head(facts: Facts, script: str) -> Markup:
-    style = _asset("report.css")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src 'none'; base-uri 'none'; form-action 'none'"
-    )
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("meta", name="generator", content="Lhama"),
-        tag("title", f"{facts.title} · training report"),
-        tag("style", Markup(style)),
-    )
-
-
-def _asset(name: str) -> str:
-    return files("lhama.release").joinpath("page", name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    """Name a style or script the way a Content-Security-Policy does: the SHA-256 of what stands between its tags."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    return whole_page(f"{facts.title} · training report", _opening(facts), present, _closing(facts))
 
 
 def _opening(facts: Facts) -> list[Child]:

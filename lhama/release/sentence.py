@@ -3,9 +3,9 @@
 In: Facts. Out: markup with every number as `data`. What is not known is left out of the sentence, never guessed.
 """
 
-from lhama.release import numerals
+from lhama.record.page import numerals
+from lhama.record.page.markup import Child, Markup, join, value
 from lhama.release.facts import Facts, items, number
-from lhama.release.markup import Child, Markup, join, value
 
 
 def summary(facts: Facts) -> Markup:

@@ -4,9 +4,10 @@ In: corpus/report.json. Out: the funnel, the table of sources, and reasons with 
 neither trained on nor dropped, so a bar has three parts and they add up to what came in.
 """
 
-from lhama.release import figures, licences, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.release import licences
 from lhama.release.facts import Facts, Row, items, number, pairs, words
-from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 
 EXAMPLES, EXCERPT = 3, 280
 

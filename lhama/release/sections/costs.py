@@ -9,9 +9,9 @@ from collections.abc import Callable
 from statistics import median
 
 from lhama.plan.scaling import in_range
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value
 from lhama.release.facts import Facts, Use, number, words
-from lhama.release.markup import Child, Markup, figure, join, missing, section, table, tag, value
 from lhama.release.sections.training import points
 
 METHODS = {

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 
 from lhama.plan.layout import Recipe
 from lhama.plan.writing import dumps
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
-from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 
 LARGEST = 12
 ENVIRONMENT = {

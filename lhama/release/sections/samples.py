@@ -8,9 +8,9 @@ enters as a plain string and is escaped where its element is made.
 import math
 from collections.abc import Sequence
 
-from lhama.release import numerals
+from lhama.record.page import numerals
+from lhama.record.page.markup import Markup, folded, join, missing, section, tag, value
 from lhama.release.facts import Facts, Row, number, words
-from lhama.release.markup import Markup, folded, join, missing, section, tag, value
 
 SHOWN, PROMPTS, LONGEST = 6, 8, 1600
 

@@ -5,9 +5,9 @@ each tale, those of combinations that training never showed apart, and the tales
 where the run has no tales.
 """
 
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Markup, folded, join, section, tag, value
 from lhama.release.facts import Facts, Row, items, number, words
-from lhama.release.markup import Markup, folded, join, section, tag, value
 from lhama.release.sections.samples import story
 
 

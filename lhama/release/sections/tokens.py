@@ -5,9 +5,9 @@ In: tokens.json and fertility.json. Out: a figure and a table. Fertility is toke
 held-out text, because a vocabulary knows the words it was made from.
 """
 
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Child, Markup, figure, missing, section, table, tag, value
 from lhama.release.facts import Facts, Row, items, number, pairs, words
-from lhama.release.markup import Child, Markup, figure, missing, section, table, tag, value
 
 
 def tokens(facts: Facts) -> Markup:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, median
 
 from lhama.plan.recipe import Recipe
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
+from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 from lhama.release.facts import Facts, Row, items, number, pairs, words
-from lhama.release.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 
 TOKENS = figures.Axis("tokens seen", numerals.tick, from_zero=True)
 FEWEST_FOR_CURVE = 2

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from lhama.release import numerals
-from lhama.release.markup import Markup
+from lhama.record.page import numerals
+from lhama.record.page.markup import Markup
 
 LONGEST_CURVE = 160  # points drawn: one every few pixels of a wide page
 LARGEST, SMALLEST, NARROWEST = 1e30, 1e-30, 1e-9  # beyond these, floats cannot be told apart on a page

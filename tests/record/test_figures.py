@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lhama.release import figures, numerals
+from lhama.record.page import figures, numerals
 
 AXIS = figures.Axis("tokens seen", numerals.tick, from_zero=True)
 LOSS = figures.Axis("nats <per> token", numerals.tick, logarithmic=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lhama.release import numerals
+from lhama.record.page import numerals
 
 
 def plain(text: str) -> str:
