@@ -149,6 +149,7 @@ def main() -> None:
     }
     result["ratio_bits_per_byte"] = result["lhama"]["bits_per_byte"] / scored["bits_per_byte"]
     target = HERE / "results" / f"against-plain-{os.cpu_count()}cores-{date.today().isoformat()}.json"
+    target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=2) + "\n")
     for who in ("lhama", "plain"):
         shown = result[who]

@@ -98,7 +98,7 @@ def bits_per_byte(model: Any, tokenizer: Tokenizer, corpus: Path) -> dict[str, f
             )
             nats += losses.item()
             targets_seen += int((targets != -100).sum())
-    return {"bits_per_byte": nats / (math.log(2) * size), "tokens": targets_seen, "bytes": size}
+    return {"bits_per_byte": nats / (math.log(2) * size), "scored_tokens": targets_seen, "bytes": size}
 
 
 def fit(model: Any, stream: np.ndarray, steps: int, out: Path) -> float:
