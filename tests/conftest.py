@@ -7,6 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Other work on the machine must not fail a test: how long an example takes says nothing about what it shows.
+settings.register_profile("lhama", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("lhama")
 
 HERE = Path(__file__).parent
 TINY = HERE / "tiny.toml"

@@ -1,73 +1,98 @@
-"""Measure a column of texts at once: what the rules judge and the report counts.
+"""Measure a column of texts at once: what every corpus counts, whatever the recipe asks for.
 
-In goes an Arrow array of texts, out comes a struct array of the same length. The key is the first 128 bits of the
-SHA-256 of the text as training would see it, U+2581 (SentencePiece's own mark for a space) replaced by a space. Texts
-are hashed and their words counted over Arrow's buffers, without a Python string per document.
+In go two Arrow arrays, the texts as they came and as training would see them; out comes a column of numbers for each
+measurement. The key is the first 128 bits of the SHA-256 of the clean text. Texts are hashed and counted over Arrow's
+buffers, without a Python string per document.
 """
 
 import hashlib
 import itertools
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lhama.corpus.words import SPACE, Integers, decode, tables, texts_of
+
 MARK = "\u2581"
+POINT = 0x2581
 FIELDS = {
     "bytes": pa.int64(),
     "characters": pa.int64(),
     "words": pa.int64(),
     "marks": pa.int64(),
+    "clean_bytes": pa.int64(),
+    "clean_characters": pa.int64(),
+    "clean_words": pa.int64(),
     "key_high": pa.int64(),
     "key_low": pa.int64(),
 }
-Bytes = npt.NDArray[np.uint8]
-Integers = npt.NDArray[np.int64]
 
 
-def measure(texts: Any) -> Any:
-    """Return bytes, characters without outer white space, words, marks and key of each text."""
-    texts = pc.cast(texts, pa.large_string())
-    size = pc.binary_length(texts)
-    marks = pc.count_substring(texts, MARK)
-    if pc.max(marks).as_py():
-        texts = without_marks(texts)
-    characters = pc.utf8_length(pc.utf8_trim_whitespace(texts))
-    offsets, data = _buffers(texts)
-    keys = _keys(offsets, data)
-    columns = (size, characters, pa.array(_words(offsets, data)), marks, pa.array(keys[:, 0]), pa.array(keys[:, 1]))
-    cast = [pc.cast(column, kind) for column, kind in zip(columns, FIELDS.values(), strict=True)]
-    return pa.StructArray.from_arrays(cast, list(FIELDS))
+def measure(came: Any, clean: Any, changed: npt.NDArray[np.intp]) -> dict[str, Any]:
+    """Return bytes, characters without outer white space, words and marks of each text, and the clean text's key.
+
+    Both are large_string arrays without nulls, equal but for the documents at `changed`; only these are measured twice.
+    """
+    raw = cleaned = _sizes(came)
+    if len(changed):
+        cleaned = [column.copy() for column in raw]
+        for column, values in zip(cleaned, _sizes(clean.take(pa.array(changed))), strict=True):
+            column[changed] = values
+    keys = _keys(clean)
+    columns = (*raw, *cleaned[:3], keys[:, 0], keys[:, 1])
+    return {name: pc.cast(pa.array(column), kind) for (name, kind), column in zip(FIELDS.items(), columns, strict=True)}
 
 
 def without_marks(texts: Any) -> Any:
-    """Replace each U+2581 by the space it stands for: `decode(encode(text)) == text` cannot hold with it."""
+    """Replace each U+2581 by the space it stands for: `decode(encode(text)) == text` cannot hold with it.
+
+    An array without a mark is returned as it is.
+    """
+    if MARK.encode() not in texts_of(texts).data.tobytes():  # one quick search of all bytes; hardly any text has one
+        return texts
     return pc.replace_substring(texts, MARK, " ")
 
 
-def _buffers(texts: Any) -> tuple[Integers, Bytes]:
-    _, offsets, data = texts.buffers()
-    start = texts.offset
-    places = np.frombuffer(offsets, dtype=np.int64)[start : start + len(texts) + 1]
-    whole = np.frombuffer(data, dtype=np.uint8) if data is not None else np.zeros(0, dtype=np.uint8)
-    return places - places[0], whole[places[0] : places[-1]]
+def _sizes(column: Any) -> list[Integers]:
+    """Return bytes, characters, words and marks of each text."""
+    texts = texts_of(column)
+    found = np.empty((3, len(column)), np.int64)
+    _count(*texts, tables().kinds, found)
+    return [np.diff(texts.offsets), *found]
 
 
-def _keys(offsets: Integers, data: Bytes) -> Integers:
+def _keys(column: Any) -> Integers:
+    data, offsets = texts_of(column)
     view, places = memoryview(data.data), offsets.tolist()
     digests = (hashlib.sha256(view[begin:end]).digest()[:16] for begin, end in itertools.pairwise(places))
     return np.frombuffer(b"".join(digests), dtype=">i8").reshape(-1, 2).astype(np.int64)
 
 
-def _words(offsets: Integers, data: Bytes) -> Integers:
-    """Count runs without ASCII white space; a run that crosses into the next document begins anew there."""
-    space = (data == 32) | ((data >= 9) & (data <= 13))
-    before = np.empty_like(space)
-    before[1:] = space[:-1]
-    firsts = offsets[:-1]
-    before[firsts[firsts < len(data)]] = True
-    begins = np.flatnonzero(before & ~space)
-    places = np.searchsorted(begins, offsets)
-    return np.diff(places)
+@numba.njit("void(uint8[::1], int64[::1], uint8[::1], int64[:, ::1])", cache=True, nogil=True)
+def _count(data: Any, offsets: Any, kinds: Any, found: Any) -> None:
+    """Count characters from the first to the last that is no white space, runs without ASCII white space, and marks."""
+    for number in range(len(offsets) - 1):
+        characters, solid, words, marks, apart = 0, 0, 0, 0, True
+        at, end = offsets[number], offsets[number + 1]
+        while at < end:
+            byte = data[at]
+            if byte < 0x80:
+                at += 1
+                white = byte == 32 or 9 <= byte <= 13
+                words += apart and not white
+                apart = white
+                white |= 0x1C <= byte <= 0x1F
+            else:
+                point, at = decode(data, at)
+                white = kinds[point] & SPACE != 0
+                words += apart
+                apart = False
+                marks += point == POINT
+            characters += characters > 0 or not white
+            if not white:
+                solid = characters
+        found[0, number], found[1, number], found[2, number] = solid, words, marks
