@@ -2,7 +2,7 @@
 
 In go the corpus's parquet shards, out come for each source `stream-0000k.npy` (a document is `<s> ... </s>`), the
 offsets of its documents, and the same for held-out text with the raw bytes of each document. A shard is a unit: it is
-done when its record in `units/` is there. Memory holds one slice of a shard (8 MB of text) at a time.
+done when its record in `units/` is there. Memory holds a few slices of a shard (4 MB of text) for each thread.
 """
 
 import hashlib
@@ -10,18 +10,18 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pyarrow import compute, parquet
+from pyarrow import ArrowInvalid, compute, parquet
 
+from lhama.plan.problem import Problem
 from lhama.record import files
-from lhama.tokens.streams import StreamWriter, dtype_for, save_array
-from lhama.tokens.vocabulary import Vocabulary
+from lhama.tokens.encoder import Encoded, Encoder
+from lhama.tokens.streams import StreamWriter, save_array
 
-SLICE_BYTES = 8 << 20  # text encoded at once: enough work for every thread, little memory
-ROWS_AT_ONCE = 256  # rows read at once from a shard; documents may be books
+SLICE_BYTES = 4 << 20  # text encoded at once by a thread
 UNITS = "units"
 FILES = {"train": "stream-{:05d}.npy", "heldout": "heldout-part-{:05d}.npy"}
 
@@ -42,13 +42,17 @@ def text_bytes(shard: Path) -> int:
 
 
 def slices(shard: Path, columns: list[str]) -> Iterator[Any]:
-    """Read a shard in record batches of bounded size in bytes."""
-    for batch in parquet.ParquetFile(shard).iter_batches(batch_size=ROWS_AT_ONCE, columns=columns):
-        sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
-        group = np.cumsum(sizes) // SLICE_BYTES
-        starts = np.flatnonzero(np.diff(group, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(sizes)], strict=True):
-            yield batch.slice(int(start), int(stop - start))
+    """Read a shard in record batches of bounded size in bytes; a group of rows tells how many make such a batch."""
+    with parquet.ParquetFile(shard) as file:
+        column = file.metadata.schema.names.index("text")
+        for number in range(file.num_row_groups):
+            group = file.metadata.row_group(number)
+            rows = group.num_rows * SLICE_BYTES // max(group.column(column).total_uncompressed_size, 1) + 1
+            for batch in file.iter_batches(batch_size=rows, row_groups=[number], columns=columns):
+                sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False)
+                starts = np.flatnonzero(np.diff(np.cumsum(sizes) // SLICE_BYTES, prepend=-1))
+                for start, stop in zip(starts, [*starts[1:], len(sizes)], strict=True):
+                    yield batch.slice(int(start), int(stop - start))
 
 
 def samples(corpus: Path) -> Iterator[tuple[str, str, str]]:
@@ -77,6 +81,11 @@ class _Parts:
         self.bytes: list[NDArray[np.int64]] = []
         self.words = 0
 
+    def append(self, encoded: Encoded, sizes: NDArray[np.int64]) -> None:
+        self.stream.append(encoded.ids)
+        self.lengths.append(encoded.lengths)
+        self.bytes.append(sizes)
+
     def close(self) -> Entry:
         self.stream.__exit__(None, None, None)
         lengths, sizes = np.concatenate(self.lengths), np.concatenate(self.bytes)
@@ -92,9 +101,14 @@ class _Parts:
         }
 
 
-def encode_shard(
-    shard: Path, folder: Path, vocabulary: Vocabulary, before: Counter[str], tick: Tick
-) -> dict[str, Entry]:
+class _Run(NamedTuple):
+    """Documents of one source that lie side by side in a shard."""
+
+    source: str
+    sizes: NDArray[np.int64]
+
+
+def encode_shard(shard: Path, folder: Path, encoder: Encoder, before: Counter[str], tick: Tick) -> dict[str, Entry]:
     """Encode one shard, or return the record that an earlier start left of it.
 
     `before` counts the shards of this split that each source has had already: the number of the next stream.
@@ -106,39 +120,31 @@ def encode_shard(
         tick(text_bytes(shard))
         found: dict[str, Entry] = files.read_json(record)
         return found
-    dtype = dtype_for(vocabulary.size)
     parts: dict[str, _Parts] = {}
-    for batch in slices(shard, ["source", "text"]):
-        for source, texts, sizes in _runs(batch):
-            if source not in parts:
-                where = folder / folder_of(source) / FILES[split].format(before[source])
-                parts[source] = _Parts(folder, where, f"{name}-{folder_of(source)}", dtype)
-            _append(parts[source], texts, sizes, vocabulary, count_words=split == "heldout")
-        tick(int(compute.sum(compute.binary_length(batch.column("text"))).as_py() or 0))
+    try:
+        for run, texts, encoded in encoder.over(_runs(shard)):
+            if run.source not in parts:
+                where = folder / folder_of(run.source) / FILES[split].format(before[run.source])
+                parts[run.source] = _Parts(folder, where, f"{name}-{folder_of(run.source)}", encoder.dtype)
+            parts[run.source].append(encoded, run.sizes)
+            if split == "heldout":
+                parts[run.source].words += sum(len(text.split()) for text in texts.to_pylist())
+            tick(int(run.sizes.sum()))
+    except (ArrowInvalid, UnicodeDecodeError) as error:
+        raise Problem(f"{shard} is damaged: {error}", remedy="make the corpus anew with `--again corpus`") from error
     entries = {source: {**part.close(), "shard": shard.name} for source, part in parts.items()}
     files.write_json(record, entries)
     return entries
 
 
-def _runs(batch: Any) -> Iterator[tuple[str, list[str], NDArray[np.int64]]]:
-    """Split a batch where the source changes."""
-    sources = batch.column("source").to_pylist()
-    sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
-    starts = [i for i in range(len(sources)) if i == 0 or sources[i] != sources[i - 1]]
-    for start, stop in zip(starts, [*starts[1:], len(sources)], strict=True):
-        yield sources[start], batch.column("text").slice(start, stop - start).to_pylist(), sizes[start:stop]
-
-
-def _append(
-    part: _Parts, texts: list[str], sizes: NDArray[np.int64], vocabulary: Vocabulary, count_words: bool
-) -> None:
-    bos, eos = np.array([vocabulary.bos]), np.array([vocabulary.eos])
-    arrays = vocabulary.encode_documents(texts)
-    part.stream.append(np.concatenate([piece for array in arrays for piece in (bos, array, eos)]))
-    part.lengths.append(np.array([len(array) + 2 for array in arrays], dtype=np.int64))
-    part.bytes.append(sizes)
-    if count_words:
-        part.words += sum(len(text.split()) for text in texts)
+def _runs(shard: Path) -> Iterator[tuple[_Run, Any]]:
+    """Read the texts of a shard, split where the source changes."""
+    for batch in slices(shard, ["source", "text"]):
+        sizes = compute.binary_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.int64)
+        sources = compute.run_end_encode(batch.column("source"))
+        stops = sources.run_ends.to_pylist()
+        for source, start, stop in zip(sources.values.to_pylist(), [0, *stops], stops, strict=False):
+            yield _Run(source, sizes[start:stop]), batch.column("text").slice(start, stop - start)
 
 
 def assemble(folder: Path, source: str, train: list[Entry], held: list[Entry], dtype: str) -> Entry:

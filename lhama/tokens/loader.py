@@ -202,8 +202,23 @@ class Loader:
                 raise Problem(f"{len(self.sources)} sources are more than the {PERIOD} rows over which they are mixed")
             shares = quotas({name: self.tokens_of(name) for name in self.sources}, at_least_one=True)
         else:
-            shares = self._explicit(phase.name, phase.mixture)
+            shares = self._explicit(phase.name, self._without_groups(phase))
         return np.array([shares.get(name, 0) for name in self.sources], dtype=np.int64)
+
+    def _without_groups(self, phase: Phase) -> dict[str, float]:
+        """Share the weight of `@text` and the like among the sources that hold it, by tokens, but for those named."""
+        asked = phase.mixture or {}
+        weights = {name: weight for name, weight in asked.items() if not name.startswith("@")}
+        for group in (name for name in asked if name.startswith("@")):
+            members = [
+                name for name in self.sources if name not in asked and phase.contents.get(name, "text") == group[1:]
+            ]
+            if not members and asked[group] > 0:
+                key = f"train.phase {phase.name!r}, mixture"
+                raise Problem(f"no source with training tokens is left for {group}", key=key, remedy="leave it out")
+            total = sum(self.tokens_of(name) for name in members)
+            weights |= {name: asked[group] * self.tokens_of(name) / total for name in members}
+        return weights
 
     def _explicit(self, phase: str, mixture: Mapping[str, float]) -> dict[str, int]:
         key = f"train.phase {phase!r}, mixture"

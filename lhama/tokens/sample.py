@@ -14,7 +14,7 @@ from lhama.tokens.sentencepiece_model import LONGEST_ITEM, NEWLINE, UNUSABLE
 
 STRETCH = 65_536  # characters; a book of a million characters should not fill a sample that has room for 64 of them
 
-_MARKS = str.maketrans(dict.fromkeys(UNUSABLE + "\r", NEWLINE))
+_MARKS = (*UNUSABLE, "\r")
 
 
 def choose(documents: Iterable[tuple[str, str, str]], budget: int, seed: int) -> list[str]:
@@ -39,7 +39,10 @@ def choose(documents: Iterable[tuple[str, str, str]], budget: int, seed: int) ->
 def items(texts: Iterable[str]) -> Iterator[str]:
     """Cut texts into lines, and long lines before spaces, to items of at most SentencePiece's limit in bytes."""
     for text in texts:
-        for line in text.translate(_MARKS).split(NEWLINE):
+        marked = text
+        for mark in _MARKS:  # one replacement after the other takes a tenth of the time of a translation
+            marked = marked.replace(mark, NEWLINE)
+        for line in marked.split(NEWLINE):
             if len(line.encode()) <= LONGEST_ITEM:
                 if line:
                     yield line

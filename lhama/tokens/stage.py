@@ -15,8 +15,8 @@ from lhama.plan.recipe import Recipe
 from lhama.record import console, files
 from lhama.record.run import Run
 from lhama.tokens import encode, fertility, tokenizer_json
+from lhama.tokens.encoder import open_encoder
 from lhama.tokens.loader import usable
-from lhama.tokens.streams import dtype_for
 from lhama.tokens.vocabulary import Vocabulary, VocabularySettings, check_size, train_vocabulary
 
 FORMAT = 1
@@ -69,6 +69,9 @@ def _vocabulary(recipe: Recipe, corpus: Path, folder: Path) -> Vocabulary:
 def _encode(corpus: Path, folder: Path, vocabulary: Vocabulary, size: int) -> dict[str, Any]:
     """Encode every shard and return tokens.json."""
     (folder / encode.UNITS).mkdir(exist_ok=True)
+    encoder = open_encoder(vocabulary)
+    if encoder.slow_because:
+        console.say(f"the library encodes, about ten times as slowly: {encoder.slow_because}")
     made: dict[str, dict[str, list[encode.Entry]]] = {split: {} for split in encode.FILES}
     todo = {split: encode.shards(corpus, split) for split in encode.FILES}
     total = sum(encode.text_bytes(shard) for shards in todo.values() for shard in shards)
@@ -76,17 +79,16 @@ def _encode(corpus: Path, folder: Path, vocabulary: Vocabulary, size: int) -> di
         for split, shards in todo.items():
             for shard in shards:
                 before = Counter({source: len(entries) for source, entries in made[split].items()})
-                done = encode.encode_shard(shard, folder, vocabulary, before, lambda size: bar.advance(size / 1e6))
+                done = encode.encode_shard(shard, folder, encoder, before, lambda size: bar.advance(size / 1e6))
                 for source, entry in done.items():
                     made[split].setdefault(source, []).append(entry)
-    dtype = dtype_for(vocabulary.size)
     entries = [
-        encode.assemble(folder, name, made["train"].get(name, []), made["heldout"].get(name, []), dtype)
+        encode.assemble(folder, name, made["train"].get(name, []), made["heldout"].get(name, []), encoder.dtype)
         for name in sorted(made["train"].keys() | made["heldout"].keys())
     ]
     ids = {"bos": vocabulary.bos, "eos": vocabulary.eos, "pad": vocabulary.pad, "unk": vocabulary.unk}
     totals = {key: sum(entry[key] for entry in entries) for key in ("documents", "tokens", "bytes")}
-    index = {"format": FORMAT, "vocabulary": size, "dtype": dtype, **ids, "totals": totals, "sources": entries}
+    index = {"format": FORMAT, "vocabulary": size, "dtype": encoder.dtype, **ids, "totals": totals, "sources": entries}
     if not usable(index):
         raise Problem("the corpus has no training document", remedy="see corpus/report.json for what was dropped")
     return index

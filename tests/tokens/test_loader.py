@@ -1,6 +1,7 @@
 """The order of data: quotas, epochs, seeking, splitting over processes, going on in the next phase."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,3 +137,16 @@ def test_a_longer_run_begins_with_the_shorter_one(write_tokens: WriteTokens) -> 
     short = Loader(folder, [phase(16, 5, T)], T, "stream", 0)
     long = Loader(folder, [phase(16, 50, T)], T, "stream", 0)
     assert all(short.rows(step) == long.rows(step) for step in range(5))
+
+
+def test_a_group_shares_its_weight_by_the_tokens_of_sources_that_are_not_named(write_tokens: WriteTokens) -> None:
+    folder = write_tokens({"livros": [40] * 300, "web": [40] * 100, "tarefas": [40] * 50, "python": [40] * 50})
+    contents = {"livros": "text", "web": "text", "tarefas": "instruct", "python": "code"}
+    asked = {"@text": 4.0, "@instruct": 2.0, "python": 2.0}
+    mixed = replace(phase(PERIOD, 2, T, mixture=asked), contents=contents)
+    loader = Loader(folder, [mixed], T, "stream", 0)
+    drawn = Counter(row.source for row in loader.rows(0))
+    assert drawn == {"livros": 3 * PERIOD // 8, "web": PERIOD // 8, "tarefas": PERIOD // 4, "python": PERIOD // 4}
+    with pytest.raises(Problem, match="@code") as refused:
+        Loader(folder, [replace(mixed, mixture={"python": 1.0, "@code": 1.0})], T, "stream", 0)
+    assert "mixture" in str(refused.value.key)
