@@ -16,8 +16,11 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from lhama.plan.keys import find, is_list_of_tables, section_of
+from lhama.plan.fields_source import is_folder
+from lhama.plan.keys import find, is_list_of_tables, is_table_of_values, section_of
 from lhama.plan.problem import Problem
+
+PATHS = ("path", "from", "labels", "opt_out", "tasks", "thresholds_file", "blocklist")
 
 
 def apply_changes(raw: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def apply_changes(raw: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]
             table.pop(last, None)
         else:
             table[last] = _value(key, text, field)
-            if last in ("path", "from") and table.get("kind") != "hub":
+            if last in PATHS and not (last == "path" and table.get("kind") == "hub" and not is_folder(table[last])):
                 table[last] = _from_here(table[last])
     return changed
 
@@ -81,6 +84,8 @@ def _from_here(paths: Any) -> Any:
 
 
 def _takes_text(field: FieldInfo) -> bool:
+    if is_table_of_values(field):
+        return False
     options = (field.annotation, *typing.get_args(field.annotation))
     return any(one is str or isinstance(one, str) for one in options)
 
@@ -89,7 +94,7 @@ def _value(key: str, text: str, field: FieldInfo) -> Any:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
-        if _takes_text(field):
+        if _takes_text(field) or (is_table_of_values(field) and text.isidentifier()):
             return text
         raise Problem(f"cannot read {text!r} as a value", key=key, remedy="write it as TOML does") from error
     return text if _takes_text(field) and not isinstance(value, (str, list)) else value

@@ -79,7 +79,8 @@ class PhaseSettings(Section):
     batch_tokens: Annotated[int | None, RESULT, POSITIVE] = None
     """Tokens per optimizer step in this phase; absent means train.batch_tokens."""
     mixture: Annotated[dict[str, Annotated[float, NOT_NEGATIVE]] | None, RESULT] = None
-    """The weight of each source, such as { text = 7, code = 3 }; absent mixes sources by the tokens they have."""
+    """The weight of each source in tokens, such as { books = 7, web = 3 }, or of all sources of a content that are not
+    named, such as { "@text" = 6, "@instruct" = 4 }; absent mixes sources by the tokens they have."""
     learning_rate: Annotated[float | None, RESULT, POSITIVE] = None
     """The peak rate in this phase; absent means train.learning_rate. The schedule's shape spans the whole run."""
 

@@ -1,4 +1,4 @@
-"""The recipe's sections before the network: what it may cost, on what machine, from which text, with which vocabulary.
+"""The recipe's sections before text and network: what it may cost, on what machine, and which vocabulary it speaks.
 
 Each field states its type, what a change of it redoes (plan/kinds.py), its limits and its documentation.
 """
@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from lhama.plan.hardware import check_accelerator
-from lhama.plan.kinds import NOT_NEGATIVE, OPERATIONAL, POSITIVE, RESULT, Language, Name, Section
-from lhama.plan.problem import Problem
+from lhama.plan.kinds import NOT_NEGATIVE, OPERATIONAL, POSITIVE, RESULT, Section
 
 
 class Budget(Section):
@@ -64,86 +63,6 @@ class Record(Section):
     """How often the energy ledger gets a row."""
     device_every_seconds: Annotated[int, OPERATIONAL, POSITIVE] = 15
     """How often memory, utilization, watts and temperature of the device are read."""
-
-
-class Source(Section):
-    """One named body of text; all documents of it share a licence."""
-
-    name: Annotated[Name, RESULT]
-    """A short name: letters, digits, - and _; held-out documents are chosen by it, so keep it over the years."""
-    kind: Annotated[Literal["auto", "jsonl", "parquet", "csv", "txt", "hub", "tales"], RESULT] = "auto"
-    """How to read it; `auto` goes by each file's extension, `hub` is a Hugging Face dataset, `tales` is embedded."""
-    path: Annotated[str | tuple[str, ...] | None, OPERATIONAL] = None
-    """A file, folder or glob, or a list of them, relative to the recipe; for `hub` the dataset's name. The content is
-    what counts: moving the same files elsewhere redoes nothing."""
-    language: Annotated[Language | None, RESULT] = None
-    """The language of this source where it is not the recipe's."""
-    license: Annotated[str, RESULT] = "unknown"
-    """The licence of the text, best as an SPDX name; it follows each document into the dataset's card."""
-    text_column: Annotated[str, RESULT] = "text"
-    """The column or JSON key that holds the text."""
-    id_column: Annotated[str, RESULT] = "id"
-    """The column that holds a document's id; a document without one is named by its file and row."""
-    url_column: Annotated[str, RESULT] = "url"
-    """The column that holds a document's address; it may be missing."""
-    revision: Annotated[str | None, RESULT, Field(pattern=r"^[0-9a-f]{40}$")] = None
-    """The commit of a `hub` dataset in full, 40 hexadecimal digits; a branch moves, a commit does not."""
-    subset: Annotated[str | None, RESULT] = None
-    """The configuration of a `hub` dataset."""
-    documents: Annotated[int | None, RESULT, POSITIVE] = None
-    """How many documents to write (`tales`) or to read from the beginning (all other kinds); absent means all."""
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Return the path or paths as a tuple; it is empty for the embedded tales."""
-        if self.path is None:
-            return ()
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-    @model_validator(mode="after")
-    def _kind_fits(self) -> Source:
-        key = f"corpus.source.{self.name}"
-        if self.kind == "tales":
-            if self.path is not None:
-                raise Problem("the embedded tales are written, not read", key=f"{key}.path", remedy="drop the path")
-            if self.documents is None:
-                raise Problem("missing", key=f"{key}.documents", remedy="say how many tales to write, such as 60000")
-        elif not self.paths:
-            raise Problem("missing", key=f"{key}.path", remedy="name a file, folder, glob or dataset")
-        for only_hub in ("revision", "subset"):
-            if self.kind != "hub" and getattr(self, only_hub) is not None:
-                raise Problem("means something only with kind hub", key=f"{key}.{only_hub}", remedy="drop it")
-        if self.kind == "hub" and len(self.paths) != 1:
-            raise Problem("a hub source is one dataset", key=f"{key}.path", remedy="write one source for each dataset")
-        if self.kind == "hub" and self.revision is None:
-            remedy = "name the commit that the dataset's page on the Hub shows under Files, History"
-            raise Problem("missing", key=f"{key}.revision", remedy=remedy)
-        return self
-
-
-class Corpus(Section):
-    """Text in, clean text out: what is kept of each source."""
-
-    minimum_characters: Annotated[int, RESULT, NOT_NEGATIVE] = 50
-    """Documents with fewer characters are dropped as tiny."""
-    exact_duplicates: Annotated[bool, RESULT] = True
-    """Drop a document whose text was already seen, over all sources, keeping the first."""
-    keep_rejected: Annotated[bool, OPERATIONAL] = True
-    """Keep dropped documents with their reason in corpus/rejected."""
-    shard_megabytes: Annotated[int, RESULT, POSITIVE] = 256
-    """The size of a parquet file of the clean corpus, counted as text before compression."""
-    workers: Annotated[int | None, OPERATIONAL, POSITIVE] = None
-    """How many processes or threads read and clean; absent means all cores."""
-    source: Annotated[tuple[Source, ...], RESULT, Field(min_length=1)]
-    """The texts, each a table [[corpus.source]]."""
-
-    @model_validator(mode="after")
-    def _names_differ(self) -> Corpus:
-        names = [source.name for source in self.source]
-        for name in names:
-            if names.count(name) > 1:
-                raise Problem(f"two sources are named {name!r}", key="corpus.source", remedy="rename one of them")
-        return self
 
 
 class Tokens(Section):

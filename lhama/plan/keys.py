@@ -37,6 +37,11 @@ def is_list_of_tables(field: FieldInfo) -> bool:
     return section_of(field) is not None and typing.get_origin(field.annotation) is tuple
 
 
+def is_table_of_values(field: FieldInfo) -> bool:
+    """Tell whether a field is a table whose names are not keys of ours: thresholds by rule, weights by source."""
+    return any(typing.get_origin(one) is dict for one in (field.annotation, *typing.get_args(field.annotation)))
+
+
 def leaves(model: type[BaseModel] = Recipe, prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Yield each key with its field, in pipeline order, tables in lists without their name."""
     for name, field in model.model_fields.items():
@@ -65,6 +70,8 @@ def find(key: str) -> FieldInfo:
         inner = section_of(field)
         inside_list = is_list_of_tables(field)
         if inner is None and number < len(parts) - 1:
+            if is_table_of_values(field) and number == len(parts) - 2:
+                return field  # a name in a table that the user makes up, such as a rule in corpus.thresholds
             raise unknown(key)
         model = inner or model
     if field is None:

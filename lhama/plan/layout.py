@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import PrivateAttr, model_validator
 
+from lhama.plan.fields_corpus import Corpus
 from lhama.plan.fields_model import Model, PhaseSettings, Release, Serve, Train
-from lhama.plan.fields_text import Budget, Corpus, Hardware, Record, Tokens
+from lhama.plan.fields_text import Budget, Hardware, Record, Tokens
 from lhama.plan.kinds import OPERATIONAL, RESULT, Language, RunName, Section
 from lhama.plan.problem import Problem
 
@@ -71,10 +72,17 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _mixtures_name_sources(self) -> Recipe:
-        sources = [source.name for source in self.corpus.source]
+        contents = self.contents
         for phase in self.train.phase:
-            self._check_mixture(phase, sources)
+            self._check_mixture(phase, [*contents, *(f"@{content}" for content in dict.fromkeys(contents.values()))])
         return self
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Say what each source holds, and each bucket that classifiers make of it."""
+        buckets = [one.name for one in self.corpus.classifier if one.action == "bucket"]
+        found = {source.name: source.holds for source in self.corpus.source}
+        return found | {f"{name}-{bucket}": holds for name, holds in found.items() for bucket in buckets}
 
     @staticmethod
     def _check_mixture(phase: PhaseSettings, sources: list[str]) -> None:

@@ -33,8 +33,14 @@ def _words(kind: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_words(one) for one in inner if one is not type(None))
     if origin is tuple:
-        return "list of tables" if isinstance(inner[0], type) and issubclass(inner[0], BaseModel) else "list of texts"
-    return "table of source and weight" if origin is dict else "table"
+        return _words_of_list(inner[0])
+    return "table of name and number" if origin is dict else "table"
+
+
+def _words_of_list(entry: Any) -> str:
+    if isinstance(entry, type) and issubclass(entry, BaseModel):
+        return "list of tables"
+    return f"list of {_words(entry)}" if typing.get_origin(entry) is typing.Literal else "list of texts"
 
 
 def _limits(field: FieldInfo) -> str:
@@ -110,22 +116,18 @@ def recipe_reference() -> str:
         "What a change of a key means for work that is done: **result** does the stage anew, **extend** continues from",
         "the last checkpoint, **operational** redoes nothing. Horizons, batches and intervals count tokens.",
     ]
-    section = None
+    tables: dict[str, list[str]] = {}
     for key, field in leaves():
-        table = key.rpartition(".")[0]
-        if table != section:
-            section = table
-            lines += _heading(table)
+        rows = tables.setdefault(key.rpartition(".")[0], [])  # keys of one table may stand before and behind another
         if is_list_of_tables(field):
             continue
         kind = _kind(field).name
         limits = _limits(field)
         form = _words(field.annotation) + (f", {limits}" if limits else "")
-        lines.append(
-            f"| `{key.rpartition('.')[2]}` | {form} | {_default(field)} | {kind} | {_summary(field)} |".replace(
-                "\n", " "
-            )
-        )
+        row = f"| `{key.rpartition('.')[2]}` | {form} | {_default(field)} | {kind} | {_summary(field)} |"
+        rows.append(row.replace("\n", " "))
+    for table, rows in tables.items():
+        lines += _heading(table) + rows
     return "\n".join(lines) + "\n"
 
 

@@ -16,8 +16,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from lhama.plan.changes import apply_changes
+from lhama.plan.fields_corpus import Classifier, Corpus, is_file_name
 from lhama.plan.fields_model import Model, PhaseSettings, Release, Serve, Train
-from lhama.plan.fields_text import Budget, Corpus, Hardware, Record, Source, Tokens
+from lhama.plan.fields_source import Source, is_folder
+from lhama.plan.fields_text import Budget, Hardware, Record, Tokens
 from lhama.plan.keys import default_of, kind_of
 from lhama.plan.layout import RECIPE_VERSION, Recipe
 from lhama.plan.manual import explain, json_schema, recipe_reference
@@ -28,6 +30,7 @@ from lhama.plan.writing import dumps
 
 __all__ = [
     "Budget",
+    "Classifier",
     "Corpus",
     "Hardware",
     "Model",
@@ -54,10 +57,24 @@ __all__ = [
 
 
 # The keys above the sections and the sections that decide about a stage; a stage not named has its own section.
-TOP_KEYS = {"corpus": ("language", "seed"), "tokens": ("language", "seed"), "train": ("seed",)}
+TOP_KEYS = {"read": ("language", "seed"), "corpus": ("language",), "tokens": ("language", "seed"), "train": ("seed",)}
 SECTIONS = {"train": ("tokens", "model", "train")}
 # Rows are cut when training asks for them: these two keys of [tokens] are training's.
 ROW_KEYS = ("sequence", "packing")
+# What is done to a document and measured on it while it is read; the other keys of [corpus] judge what was measured.
+READ_KEYS = (
+    *("source", "opt_out", "repair", "lines", "languages", "variety", "rules", "classifier", "personal_data"),
+    *("near_duplicates", "near_bands", "near_rows", "near_words", "contained", "repeated_lines"),
+    *("decontaminate", "decontaminate_words"),
+)
+# Of these only whether they are asked for decides what is measured; what they ask for is judged later.
+MEASURED_IF_ANY = ("contained", "repeated_lines", "languages", "rules", "variety", "near_duplicates")
+# What was measured and is no longer asked for does no harm: a finished reading stays when one of these turns None.
+MAY_STAY = frozenset(f"corpus.{key}" for key in (*MEASURED_IF_ANY, "near_bands", "near_rows", "near_words")) | {
+    "corpus.source.documents_per_domain"
+}
+JUDGING_KEYS = ("near_duplicates", "contained", "repeated_lines", "languages", "variety", "rules")
+JUDGING_OF_SOURCE = {"rules", "documents_per_domain"}
 
 
 def shipped() -> dict[str, Path]:
@@ -130,21 +147,49 @@ def _absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(tokens, dict) and isinstance(tokens.get("from"), str):
         changed["tokens"] = tokens | {"from": _from(folder, tokens["from"])}
     corpus = raw.get("corpus")
-    sources = corpus.get("source") if isinstance(corpus, dict) else None
-    if isinstance(corpus, dict) and isinstance(sources, list):
-        changed["corpus"] = corpus | {"source": [_absolute_source(one, folder) for one in sources]}
+    if isinstance(corpus, dict):
+        changed["corpus"] = _absolute_corpus(corpus, folder)
     return changed
 
 
+def _absolute_corpus(corpus: dict[str, Any], folder: Path) -> dict[str, Any]:
+    changed = dict(corpus)
+    for key in ("opt_out", "tasks", "thresholds_file"):
+        if isinstance(corpus.get(key), str):
+            changed[key] = _from(folder, corpus[key])
+    sources, classifiers, tests = (corpus.get(key) for key in ("source", "classifier", "decontaminate"))
+    if isinstance(sources, list):
+        changed["source"] = [_absolute_source(one, folder) for one in sources]
+    if isinstance(classifiers, list):
+        changed["classifier"] = [_absolute_labels(one, folder) for one in classifiers]
+    if isinstance(tests, list):
+        changed["decontaminate"] = [
+            _from(folder, one) if isinstance(one, str) and is_file_name(one) else one for one in tests
+        ]
+    return changed
+
+
+def _absolute_labels(classifier: Any, folder: Path) -> Any:
+    labels = classifier.get("labels") if isinstance(classifier, dict) else None
+    if isinstance(labels, str):
+        return classifier | {"labels": _from(folder, labels)}
+    if isinstance(labels, list):
+        return classifier | {"labels": [_from(folder, one) if isinstance(one, str) else one for one in labels]}
+    return classifier
+
+
 def _absolute_source(source: Any, folder: Path) -> Any:
-    if not isinstance(source, dict) or source.get("kind") == "hub":
+    if not isinstance(source, dict):
         return source
+    changed = dict(source)
+    if isinstance(source.get("blocklist"), str):
+        changed["blocklist"] = _from(folder, source["blocklist"])
     path = source.get("path")
-    if isinstance(path, str):
-        return source | {"path": _from(folder, path)}
+    if isinstance(path, str) and (source.get("kind") != "hub" or is_folder(path)):
+        changed["path"] = _from(folder, path)
     if isinstance(path, list):
-        return source | {"path": [_from(folder, one) if isinstance(one, str) else one for one in path]}
-    return source
+        changed["path"] = [_from(folder, one) if isinstance(one, str) else one for one in path]
+    return changed
 
 
 def _from(folder: Path, path: str) -> str:
@@ -158,17 +203,54 @@ def slice_for(recipe: Recipe, stage: str) -> dict[str, Any]:
     """
     whole = recipe.model_dump(mode="json", by_alias=True)
     chosen: dict[str, Any] = {key: whole[key] for key in TOP_KEYS.get(stage, ())}
+    if stage in ("read", "corpus"):
+        return chosen | _slice_of_corpus(recipe, whole["corpus"], stage)
     for section in SECTIONS.get(stage, (stage,)):
         for key, value in whole.get(section, {}).items():
             if section != "tokens" or (key in ROW_KEYS) == (stage == "train"):
                 chosen[f"{section}.{key}"] = value
-    if stage == "corpus":
-        chosen["corpus.source"] = [
-            one.model_dump(mode="json", exclude_defaults=True, exclude={"path"}) for one in recipe.corpus.source
-        ]
     if stage == "tokens":
         # Whose vocabulary it is belongs here; its content is one of the inputs that the tokens stage hashes.
         chosen["tokens.from"] = True if recipe.tokens.from_ else None
     if stage == "train":
         chosen["train.phase"] = [one.model_dump(mode="json", exclude_defaults=True) for one in recipe.train.phase]
     return chosen
+
+
+def _slice_of_corpus(recipe: Recipe, whole: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Share the keys of [corpus] between reading and judging; the content of files they name is an input of its own."""
+    corpus = recipe.corpus
+    judging = {"action", "threshold"}
+    reading = set(Classifier.model_fields) - judging - {"name"}
+    if stage == "corpus":
+        chosen = {key: value for key, value in whole.items() if key not in READ_KEYS or key in JUDGING_KEYS}
+        sources = [
+            one.model_dump(mode="json", exclude_defaults=True, include={"name", *JUDGING_OF_SOURCE})
+            for one in corpus.source
+        ]
+        chosen["source"] = [one for one in sources if set(one) != {"name"}]
+        chosen["classifier"] = [
+            one.model_dump(mode="json", exclude_defaults=True, exclude=reading) for one in corpus.classifier
+        ]
+    else:
+        chosen = {key: whole[key] for key in READ_KEYS}
+        asked = {key: whole[key] not in (None, [], False, "any") for key in MEASURED_IF_ANY}
+        asked["rules"] |= corpus.upper_case == "drop" or any(one.rules for one in corpus.source)
+        chosen |= {key: "measured" if one else None for key, one in asked.items()}
+        if not corpus.near_duplicates:
+            chosen |= {"near_bands": None, "near_rows": None}
+            chosen["near_words"] = chosen["near_words"] if asked["contained"] else None
+        chosen["source"] = [
+            one.model_dump(mode="json", exclude_defaults=True, exclude={"path", "blocklist", *JUDGING_OF_SOURCE})
+            | ({} if one.documents_per_domain is None else {"documents_per_domain": "measured"})
+            for one in corpus.source
+        ]
+        chosen["classifier"] = [
+            one.model_dump(mode="json", exclude_defaults=True, exclude={"labels", *judging})
+            for one in corpus.classifier
+        ]
+        # Where the file of a test set lies is no part of what is done.
+        chosen["decontaminate"] = [Path(name).name if is_file_name(name) else name for name in corpus.decontaminate]
+    # Of files what counts is whether there is one; their content is an input of the stage that reads them.
+    chosen |= {key: True if whole[key] else None for key in ("opt_out", "tasks", "thresholds_file") if key in chosen}
+    return {f"corpus.{key}": value for key, value in chosen.items()}

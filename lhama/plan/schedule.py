@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Phase:
     steps: int
     first_token: int
     learning_rate: float
+    contents: Mapping[str, str] = field(default_factory=dict)
+    """What each source holds: text, instruct or code."""
 
 
 def phases(recipe: Recipe) -> tuple[Phase, ...]:
@@ -43,7 +45,7 @@ def phases(recipe: Recipe) -> tuple[Phase, ...]:
     for name, tokens, batch, mixture, rate in asked:
         steps = math.ceil(tokens / batch)
         peak = train.learning_rate if rate is None else rate
-        laid.append(Phase(name, tokens, batch, mixture, first_step, steps, first_token, peak))
+        laid.append(Phase(name, tokens, batch, mixture, first_step, steps, first_token, peak, recipe.contents))
         first_step += steps
         first_token += steps * batch
     return tuple(laid)

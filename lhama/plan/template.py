@@ -48,7 +48,7 @@ accelerator = "auto"
 country = "BRA"
 
 [corpus]
-# Documents with fewer characters are dropped as tiny.
+{cleaning}# Documents with fewer characters are dropped as tiny.
 minimum_characters = 50
 # Of texts that are exactly the same, only the first is kept.
 exact_duplicates = true
@@ -116,6 +116,22 @@ license = "apache-2.0"
 temperature = 0.8
 """
 
+CLEANING = """\
+# What is mended first; add "pages" for text from PDFs and old editions, "front-matter" for Markdown.
+repair = ["unicode", "markup", "spaces"]
+# Rules about single documents; they drop much of what the web is full of, and little of books and news. To try them:
+# rules = ["gopher-quality", "gopher-repetition"]
+# Addresses, telephone numbers and the like give way to values that nobody has.
+personal_data = "mask"
+# Of texts that are nearly the same, only the first is kept.
+near_duplicates = true
+"""
+
+LANGUAGES = """\
+# Documents in other languages are dropped.
+languages = [{language}]
+"""
+
 SOURCE = """
 [[corpus.source]]
 # A short name for this text.
@@ -149,9 +165,15 @@ def new_recipe(name: str, language: str, paths: Sequence[str]) -> str:
         name=name,
         quoted_name=value(name),
         language=value(language),
+        cleaning=_cleaning(language) if sources else "",
         sources=sources or TALES,
         prompts=value(list(OPENINGS.get(language, ()))),
     )
+
+
+def _cleaning(language: str) -> str:
+    """Choose the steps that nearly any text needs; the written tales are clean, and like each other on purpose."""
+    return CLEANING + (LANGUAGES.format(language=value(language)) if language in OPENINGS else "")
 
 
 def _check(key: str, kind: Any, text: str) -> None:

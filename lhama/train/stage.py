@@ -16,7 +16,8 @@ from lhama.model.device import Device, pick
 from lhama.model.generate import complete_many
 from lhama.model.llama import Llama
 from lhama.plan.recipe import Recipe
-from lhama.plan.schedule import phases
+from lhama.plan.schedule import phases, total_steps
+from lhama.record import console
 from lhama.record.files import write_json
 from lhama.record.meter import Meter
 from lhama.record.run import Run
@@ -32,6 +33,7 @@ from lhama.train.loop import Training, fit, resume
 from lhama.train.optim import AdamW
 
 FORMAT = 1
+MOST_EPOCHS = 4  # up to so many, repeated text is worth about as much as new text (Muennighoff et al. 2023)
 
 
 def run_stage(recipe: Recipe, run: Run) -> None:
@@ -43,6 +45,7 @@ def run_stage(recipe: Recipe, run: Run) -> None:
         run.verify("tokens")
         keep_freed_memory()
         training = _build(recipe, run, stage.folder, inputs)
+        _warn_of_repetition(training.batches.loader, total_steps(recipe))
         resume(training)
         finished = fit(training)
         if finished:
@@ -51,6 +54,17 @@ def run_stage(recipe: Recipe, run: Run) -> None:
             stage.incomplete()
     if not finished:
         raise SystemExit(f"stopped after step {training.step}; the same command continues")
+
+
+def _warn_of_repetition(loader: Loader, steps: int) -> None:
+    """Say which sources are repeated so often that little more is learned from them (Muennighoff et al. 2023)."""
+    often = {name: epochs for name, epochs in loader.epochs(steps).items() if epochs > MOST_EPOCHS}
+    if often:
+        listed = ", ".join(f"{name} {epochs:.1f} times" for name, epochs in often.items())
+        console.warn(
+            f"This run reads {listed}. Past {MOST_EPOCHS} times a text teaches less and less; add text, train shorter, "
+            "or give other sources more weight."
+        )
 
 
 def _build(recipe: Recipe, run: Run, folder: Path, inputs: dict[str, str]) -> Training:

@@ -152,7 +152,7 @@ def test_phases_must_agree_with_the_horizon_and_the_sources() -> None:
     assert refused(SMALL + phase).key == "train.tokens"
     good = SMALL.replace("tokens = 10_000\n", "") + phase
     assert loads(good).train.horizon == 6_000
-    assert refused(good + "mixture = { other = 1 }").remedy == "sources: mine"
+    assert refused(good + "mixture = { other = 1 }").remedy == "sources: mine, @text"
     assert refused(good + "mixture = { mine = 0 }").key == "train.phase.a.mixture"
     assert refused(good + "batch_tokens = 100").key == "train.phase.a.batch_tokens"
     assert refused(good + phase).key == "train.phase"
@@ -223,17 +223,34 @@ def test_unreadable_recipes_are_refused(tmp_path: Path) -> None:
 
 def test_slices_hold_what_decides_about_a_stage_and_no_path() -> None:
     recipe = loads(SMALL)
-    corpus, tokens, train = (slice_for(recipe, stage) for stage in ("corpus", "tokens", "train"))
-    assert corpus["corpus.source"] == [{"name": "mine"}]
-    assert corpus["language"] == "pt" and "language" not in train
+    read, corpus, tokens, train = (slice_for(recipe, stage) for stage in ("read", "corpus", "tokens", "train"))
+    assert read["corpus.source"] == [{"name": "mine"}] and "corpus.minimum_characters" not in read
+    assert corpus["corpus.minimum_characters"] == 50 and corpus["corpus.source"] == []
+    assert read["language"] == corpus["language"] == "pt" and "language" not in train
     assert "tokens.vocabulary" in tokens and "tokens.sequence" not in tokens
     assert train["tokens.sequence"] == 64 and train["tokens.packing"] == "stream"
     assert train["model.layers"] == 2 and train["train.tokens"] == 10_000 and train["train.phase"] == []
     assert not any(key.startswith(("budget", "hardware", "record", "serve")) for key in train)
-    for part in (corpus, tokens, train, slice_for(recipe, "release")):
+    for part in (read, corpus, tokens, train, slice_for(recipe, "release")):
         assert part
         for key in part:
             assert kind_of(key) in ("result", "extend", "operational")
+
+
+def test_a_threshold_judges_again_and_reads_nothing_again() -> None:
+    ruled = SMALL.replace("[tokens]", "[corpus.thresholds]\nmax_word_length = 14\n[tokens]")
+    plain, stricter = loads(SMALL), loads(ruled)
+    assert slice_for(plain, "read") == slice_for(stricter, "read")
+    assert slice_for(plain, "corpus") != slice_for(stricter, "corpus")
+    two, three = (loads(SMALL, [f'corpus.rules=["c4"{more}]']) for more in ("", ', "fineweb"'))
+    assert slice_for(plain, "read") != slice_for(two, "read") == slice_for(three, "read")
+    assert slice_for(two, "corpus") != slice_for(three, "corpus")
+
+
+def test_every_key_of_the_corpus_belongs_to_a_stage() -> None:
+    recipe = loads(SMALL)
+    keys = {key.removeprefix("corpus.") for stage in ("read", "corpus") for key in slice_for(recipe, stage)}
+    assert set(type(recipe.corpus).model_fields) <= keys
 
 
 def test_moving_text_or_vocabulary_changes_no_slice() -> None:
@@ -242,7 +259,7 @@ def test_moving_text_or_vocabulary_changes_no_slice() -> None:
         for place in ("/here", "/there")
     )
     assert here != there
-    for stage in ("corpus", "tokens", "train", "release"):
+    for stage in ("read", "corpus", "tokens", "train", "release"):
         assert slice_for(here, stage) == slice_for(there, stage)
     assert slice_for(here, "tokens") != slice_for(loads(SMALL), "tokens")
 
@@ -320,3 +337,12 @@ def test_a_new_recipe_with_a_bad_name_is_refused() -> None:
     for name, language in (("a b", "pt"), ("a/b", "pt"), ('a"\nseed = 3', "pt"), ("fine", "portuguese")):
         with pytest.raises(Problem, match="form"):
             new_recipe(name, language, [])
+
+
+def test_one_threshold_is_set_by_its_name() -> None:
+    changed = loads(SMALL, ["corpus.thresholds.gopher_short_doc=20", "corpus.thresholds.top_2_gram=off"])
+    assert changed.corpus.thresholds == {"gopher_short_doc": 20, "top_2_gram": "off"}
+    assert loads(SMALL, ["corpus.thresholds={gopher_short_doc=20}"]).corpus.thresholds == {"gopher_short_doc": 20}
+    for wrong in ("corpus.thresholds.gopher.short=20", "corpus.thresholds.gopher_short_doc=wide"):
+        with pytest.raises(Problem, match="thresholds"):
+            loads(SMALL, [wrong])
