@@ -21,6 +21,8 @@ from lhama.corpus.bytestream import LONGEST_LINE, Cut, lines
 WHOLE_TXT = 16 << 20  # bytes; a larger .txt is taken for many documents with blank lines between them
 TXT_STRETCH = 1 << 20  # bytes; where such a file has no blank lines, a document ends at the first line end past this
 PARQUET_ROWS = 1024
+PARQUET_BYTES = 64 << 20  # of a column in a batch, as far as the file tells beforehand
+DEEPEST = 200  # levels of lists and objects in a row; Python's own limit depends on who calls
 
 
 class Columns(NamedTuple):
@@ -52,20 +54,26 @@ def document(line: int, values: dict[str, Any], columns: Columns) -> Row:
     """Make a row of named values: text, id and address are taken out, the others become `meta`."""
     text = values.pop(columns.text, None)
     name, url = _name(values, columns.id), _address(values, columns.url)
-    meta = _json(values) if values else "{}"
+    meta = as_json(values) if values else "{}"
     if text is None:
         return Row(line, name, "", url, meta, "missing_text", f"no value under {columns.text!r}")
     if not isinstance(text, str):
         detail = f"{columns.text!r} holds {type(text).__name__}, not text"
-        return Row(line, name, _json(text), url, meta, "wrong_type", detail)
-    if "\0" in text:
-        return Row(line, name, storable(text), url, meta, "nul_bytes", f"at character {text.index(chr(0))}")
+        return Row(line, name, as_json(text), url, meta, "wrong_type", detail)
+    return checked(Row(line, name, text, url, meta))
+
+
+def checked(row: Row) -> Row:
+    """Give a document whose text no file can hold its reason."""
+    if "\0" in row.text:
+        place = row.text.index("\0")
+        return row._replace(text=storable(row.text), reason="nul_bytes", detail=f"at character {place}")
     try:
-        text.encode()
+        row.text.encode()
     except UnicodeEncodeError as error:
-        detail = f"lone surrogate U+{ord(text[error.start]):04X} at character {error.start}"
-        return Row(line, name, storable(text), url, meta, "bad_utf8", detail)
-    return Row(line, name, text, url, meta)
+        detail = f"lone surrogate U+{ord(row.text[error.start]):04X} at character {error.start}"
+        return row._replace(text=storable(row.text), reason="bad_utf8", detail=detail)
+    return row
 
 
 def _name(values: dict[str, Any], column: str) -> str | None:
@@ -94,11 +102,16 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """Write what else is known of a document."""
     return storable(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def read_jsonl(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
+Make = Callable[[int, dict[str, Any], Columns], Row]
+"""What makes a row of the named values at a line."""
+
+
+def read_jsonl(path: Path, columns: Columns, skip: int = 0, make: Make = document) -> Iterator[Row]:
     """Read one JSON object a line."""
     for number, line in lines(path):
         if number <= skip:
@@ -106,14 +119,16 @@ def read_jsonl(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
         if isinstance(line, Cut):
             yield broken(number, line.reason, line.detail, line.rest)
         elif line.strip():
-            yield _json_line(number, line, columns)
+            yield _json_line(number, line, columns, make)
 
 
-def _json_line(number: int, line: bytes, columns: Columns) -> Row:
+def _json_line(number: int, line: bytes, columns: Columns, make: Make) -> Row:
     if b"\0" in line:
         return broken(number, "nul_bytes", f"at byte {line.index(0)}", line)
     try:
         value = json.loads(line.decode())
+        if line.count(b"[") + line.count(b"{") > DEEPEST and too_deep(value):
+            raise RecursionError
     except UnicodeDecodeError as error:
         return broken(number, "bad_utf8", f"{error.reason} at byte {error.start}", line)
     except RecursionError:
@@ -122,7 +137,19 @@ def _json_line(number: int, line: bytes, columns: Columns) -> Row:
         return broken(number, "broken_line", str(error), line)
     if not isinstance(value, dict):
         return broken(number, "wrong_type", f"{type(value).__name__}, not an object", line)
-    return document(number, value, columns)
+    return make(number, value, columns)
+
+
+def too_deep(value: Any) -> bool:
+    """Tell whether lists and objects are nested so deeply that writing them down again may fail."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+    return bool(level)
+
+
+def _inside(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 class _Remembering:
@@ -144,7 +171,7 @@ class _Remembering:
             yield line.decode("utf-8", "surrogateescape") + "\n"
 
 
-def read_csv(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
+def read_csv(path: Path, columns: Columns, skip: int = 0, make: Make = document) -> Iterator[Row]:
     """Read a table with a header line; the separator is the most frequent of comma, semicolon and tab in it."""
     csv.field_size_limit(LONGEST_LINE)
     feed = _Remembering(path)
@@ -164,12 +191,13 @@ def read_csv(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
         if cells is None:
             break
         if first > skip and cells:
-            yield _csv_record(first, cells, header, columns, b"\n".join(feed.taken))
+            values = _csv_values(first, cells, header, b"\n".join(feed.taken))
+            yield values if isinstance(values, Row) else make(first, values, columns)
     if feed.cut is not None:
         yield broken(feed.number, feed.cut.reason, feed.cut.detail, feed.cut.rest)
 
 
-def _csv_record(line: int, cells: list[str], header: list[str], columns: Columns, raw: bytes) -> Row:
+def _csv_values(line: int, cells: list[str], header: list[str], raw: bytes) -> Row | dict[str, Any]:
     if b"\0" in raw:
         return broken(line, "nul_bytes", f"at byte {raw.index(0)}", raw)
     try:
@@ -178,7 +206,7 @@ def _csv_record(line: int, cells: list[str], header: list[str], columns: Columns
         return broken(line, "bad_utf8", f"{error.reason} at byte {error.start}", raw)
     if len(cells) != len(header):
         return broken(line, "broken_line", f"{len(cells)} fields where the header has {len(header)}", raw)
-    return document(line, dict(zip(header, cells, strict=True)), columns)
+    return dict(zip(header, cells, strict=True))
 
 
 def read_txt(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
@@ -215,7 +243,7 @@ def _txt_document(line: int, held: list[bytes]) -> Row:
         return broken(line, "bad_utf8", f"{error.reason} at byte {error.start}", raw)
 
 
-def read_parquet(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
+def read_parquet(path: Path, columns: Columns, skip: int = 0, make: Make = document) -> Iterator[Row]:
     """Read a parquet file row by row; strings pass as bytes, because Arrow does not check that they are UTF-8."""
     number = 0
     try:
@@ -225,14 +253,45 @@ def read_parquet(path: Path, columns: Columns, skip: int = 0) -> Iterator[Row]:
                 if number + rows <= skip:
                     number += rows
                     continue
-                for batch in file.iter_batches(batch_size=PARQUET_ROWS, row_groups=[group]):
+                size = _batch_rows(path, file.metadata.row_group(group))
+                for batch in file.iter_batches(batch_size=size, row_groups=[group]):
                     names, cells = batch.schema.names, [_cells(column) for column in batch.columns]
                     for values in zip(*cells, strict=True):
                         number += 1
                         if number > skip:
-                            yield _parquet_row(number, dict(zip(names, values, strict=True)), columns)
+                            yield _parquet_row(number, dict(zip(names, values, strict=True)), columns, make)
     except (pa.ArrowException, OSError) as error:
         yield broken(number + 1, "unreadable_file", str(error), b"")
+
+
+def _batch_rows(path: Path, group: Any) -> int:
+    """Say how many rows of a group may be held at once: a value that stands once in the file may fill all rows."""
+    rows = PARQUET_ROWS
+    with path.open("rb") as file:
+        for place in range(group.num_columns):
+            column = group.column(place)
+            largest = column.total_uncompressed_size // max(1, group.num_rows)
+            if column.has_dictionary_page and column.dictionary_page_offset:
+                file.seek(column.dictionary_page_offset)
+                largest = max(largest, _page_bytes(file.read(16)))
+            rows = min(rows, PARQUET_BYTES // max(1, largest))
+    return max(1, rows)
+
+
+def _page_bytes(header: bytes) -> int:
+    """Read the unpacked size of a page from its header: field 2 in Thrift's compact form, a zigzag number."""
+    numbers: list[int] = []
+    at = 0
+    while len(numbers) < 2 and at < len(header) and header[at] == 0x15:  # the next field, a 32-bit number
+        number = shift = 0
+        while (at := at + 1) < len(header):
+            number |= (header[at] & 0x7F) << shift
+            shift += 7
+            if header[at] < 0x80:
+                break
+        numbers.append(number >> 1)
+        at += 1
+    return numbers[1] if len(numbers) == 2 else 0
 
 
 def _cells(column: Any) -> list[Any]:
@@ -247,9 +306,12 @@ def _cells(column: Any) -> list[Any]:
     return list(column.view(pa.large_binary() if wide else pa.binary()).to_pylist())
 
 
-def _parquet_row(line: int, values: dict[str, Any], columns: Columns) -> Row:
+def _parquet_row(line: int, values: dict[str, Any], columns: Columns, make: Make) -> Row:
     for name, value in values.items():
         if isinstance(value, bytes):
+            if len(value) > LONGEST_LINE:
+                detail = f"{name!r} holds {len(value)} bytes; the limit is {LONGEST_LINE}"
+                return broken(line, "line_too_long", detail, value[:65536])
             try:
                 values[name] = value.decode()
             except UnicodeDecodeError as error:
@@ -258,7 +320,7 @@ def _parquet_row(line: int, values: dict[str, Any], columns: Columns) -> Row:
                 values[name] = value.decode("utf-8", "backslashreplace")
         elif isinstance(value, float) and math.isnan(value):
             values[name] = None
-    return document(line, values, columns)
+    return make(line, values, columns)
 
 
 def read_tales(count: int, seed: int, skip: int = 0) -> Iterator[Row]:
@@ -266,13 +328,5 @@ def read_tales(count: int, seed: int, skip: int = 0) -> Iterator[Row]:
     from lhama.corpus.tales import documents
 
     for number, tale in enumerate(itertools.islice(documents(count, seed), skip, None), skip + 1):
-        meta = _json({"kind": tale.kind, "hero": tale.hero, "action": tale.action, "object": tale.object})
+        meta = as_json({"kind": tale.kind, "hero": tale.hero, "action": tale.action, "object": tale.object})
         yield Row(number, tale.id, tale.text, None, meta)
-
-
-READERS: dict[str, Callable[[Path, Columns, int], Iterator[Row]]] = {
-    "jsonl": read_jsonl,
-    "csv": read_csv,
-    "txt": read_txt,
-    "parquet": read_parquet,
-}

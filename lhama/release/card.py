@@ -41,7 +41,8 @@ def metadata(facts: Facts) -> dict[str, Any]:
     found["tags"] = ["llama", "lhama", "small-language-model", "trained-from-scratch"]
     if facts.has_tales:
         found["tags"].append("teaching-corpus")
-    datasets = [path for source in recipe.corpus.source if source.kind == "hub" for path in source.paths]
+    sources = recipe.corpus.source
+    datasets = [source.dataset for source in sources if source.dataset is not None and not source.is_downloaded]
     if datasets:
         found["datasets"] = list(dict.fromkeys(datasets))
     results = _results(facts)

@@ -21,16 +21,14 @@ from lhama.record.energy import LEDGER, totals
 from lhama.record.files import read_json
 from lhama.record.meter import read_rows
 
-STAGES = ("corpus", "tokens", "train")
+STAGES = ("read", "corpus", "tokens", "train")
 DOCUMENTS = (
     "plan.json",
     "corpus/report.json",
     "tokens/tokens.json",
     "tokens/fertility.json",
     "train/final.json",
-    "corpus/manifest.json",
-    "tokens/manifest.json",
-    "train/manifest.json",
+    *(f"{stage}/manifest.json" for stage in STAGES),
 )
 ROWS = ("train/loss.jsonl", "train/validation.jsonl", "train/samples.jsonl", "train/metrics.jsonl")
 LARGEST_HEADER = 100 << 20  # of a safetensors file, by its own specification

@@ -6,13 +6,17 @@ the last name of each, and identity never depended on the path.
 """
 
 from pathlib import PurePosixPath
+from typing import TypeVar
 
+from lhama.plan.fields_source import HUB, Source
+from lhama.plan.kinds import Section
 from lhama.plan.layout import Recipe
 from lhama.plan.writing import dumps
 from lhama.record.page import figures, numerals
 from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
 from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
 
+Part = TypeVar("Part", bound=Section)
 LARGEST = 12
 ENVIRONMENT = {
     "kind": "device",
@@ -86,23 +90,38 @@ def reproduce(facts: Facts) -> Markup:
 
 def published(recipe: Recipe) -> str:
     """Write the resolved recipe with only the last name of each path."""
-    sources = tuple(
-        source
-        if source.kind == "hub" or source.path is None
-        else source.model_copy(update={"path": _last(source.path)})
-        for source in recipe.corpus.source
-    )
-    tokens = recipe.tokens
+    corpus, tokens = recipe.corpus, recipe.tokens
     if tokens.from_ is not None:
         tokens = tokens.model_copy(update={"from_": _last(tokens.from_)})
-    corpus = recipe.corpus.model_copy(update={"source": sources})
+    changed = {
+        "source": tuple(_source(one) for one in corpus.source),
+        "classifier": tuple(_without_folders(one, "labels") for one in corpus.classifier),
+        "decontaminate": _last(corpus.decontaminate),
+    }
+    corpus = _without_folders(corpus.model_copy(update=changed), "opt_out", "tasks", "thresholds_file")
     return dumps(recipe.model_copy(update={"corpus": corpus, "tokens": tokens}))
+
+
+def _source(source: Source) -> Source:
+    short = _without_folders(source, "path", "blocklist")
+    return short.model_copy(update={"path": f"./{short.path}"}) if source.is_downloaded else short
+
+
+def _without_folders(section: Part, *keys: str) -> Part:
+    """Leave only the last name of each path under some keys; what lies on the Hub keeps its address."""
+    paths = {key: getattr(section, key) for key in keys}
+    return section.model_copy(update={key: _last(path) for key, path in paths.items() if path is not None})
 
 
 def _last(path: str | tuple[str, ...]) -> str | tuple[str, ...]:
     if isinstance(path, tuple):
-        return tuple(PurePosixPath(one).name or one for one in path)
-    return PurePosixPath(path).name or path
+        return tuple(_last_name(one) for one in path)
+    return _last_name(path)
+
+
+def _last_name(path: str) -> str:
+    elsewhere = path.startswith("/") or ("://" in path and not path.startswith(HUB))
+    return PurePosixPath(path).name or path if elsewhere else path
 
 
 def _hashes(facts: Facts) -> Markup:

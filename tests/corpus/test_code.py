@@ -1,0 +1,156 @@
+"""Files of source code: language, licence, and reasons for what nobody wrote or may use."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lhama.corpus.languages_of_code import language_of_code
+from lhama.corpus.licenses import License, license_in
+from lhama.corpus.readers import Columns, Row
+from lhama.corpus.readers_code import Code, read_code
+
+MIT = """MIT License
+
+Copyright (c) 2020 Fulana
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software ... The above copyright notice and this permission notice
+shall be included in all copies.
+"""
+GPL = "GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007\n"
+PERMISSIVE = Code("permissive")
+HELLO = 'def ola():\n    print("Olá")\n'
+
+
+def read(root: Path, label: str, code: Code = PERMISSIVE) -> Row:
+    (row,) = read_code(root / label, Columns(), 0, label=label, root=root, code=code)
+    return row
+
+
+def put(root: Path, label: str, content: str | bytes) -> None:
+    path = root / label
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def test_a_file_is_a_document_named_by_its_path(tmp_path: Path) -> None:
+    put(tmp_path, "LICENSE", MIT)
+    put(tmp_path, "src/olá.py", HELLO)
+    row = read(tmp_path, "src/olá.py")
+    assert (row.line, row.name, row.text, row.reason) == (1, "src/olá.py", HELLO, "")
+    assert json.loads(row.meta) == {"language": "Python", "license": "MIT"}
+    assert list(read_code(tmp_path / "src/olá.py", Columns(), 1, label="src/olá.py", root=tmp_path)) == []
+
+
+def test_the_nearest_licence_decides_and_the_search_ends_at_the_root(tmp_path: Path) -> None:
+    put(tmp_path, "LICENSE", MIT)
+    root = tmp_path / "repos"
+    put(root, "livre/COPYING.txt", MIT)
+    put(root, "livre/a/b.py", HELLO)
+    put(root, "livre/preso/LICENSE.md", GPL)
+    put(root, "livre/preso/x/c.py", HELLO)
+    put(root, "nada/d.py", HELLO)
+    put(root, "dois/LICENSE-MIT", MIT)
+    put(root, "dois/LICENSE-GPL", GPL)
+    put(root, "dois/e.py", HELLO)
+    found = {name: read(root, name) for name in ("livre/a/b.py", "livre/preso/x/c.py", "nada/d.py", "dois/e.py")}
+    assert {name: (row.reason, row.detail) for name, row in found.items()} == {
+        "livre/a/b.py": ("", ""),
+        "livre/preso/x/c.py": ("other_license", "GPL-3.0"),
+        "nada/d.py": ("no_license", "no licence file up to the source's folder"),
+        "dois/e.py": ("", ""),
+    }
+    assert {read(root, name, Code()).reason for name in found} == {""}
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("MIT", ""),
+        ("Apache-2.0 OR GPL-2.0-only", ""),
+        ("(MIT AND BSD-3-Clause)", ""),
+        ("GPL-2.0-or-later */", "other_license"),
+        ("MIT AND GPL-2.0", "other_license"),
+        ("Apache-2.0 WITH LLVM-exception", "other_license"),
+    ],
+)
+def test_what_a_file_says_of_itself_comes_first(said: str, reason: str, tmp_path: Path) -> None:
+    put(tmp_path, "LICENSE", GPL if not reason else MIT)
+    put(tmp_path, "a.c", f"/* SPDX-License-Identifier: {said}\n */\nint x;\n")
+    assert read(tmp_path, "a.c").reason == reason
+
+
+BSD = "Redistribution and use in source and binary\n * forms, with or without modification, are permitted"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (MIT, "MIT"),
+        (MIT.partition("The above")[0], "MIT-0"),
+        ("Apache License\n   Version 2.0, January 2004", "Apache-2.0"),
+        (BSD, "BSD-2-Clause"),
+        (BSD + " Neither the name of X", "BSD-3-Clause"),
+        (BSD + " All advertising materials. Neither the name", "BSD-4-Clause"),
+        (GPL, "GPL-3.0"),
+        ("GNU LESSER GENERAL PUBLIC LICENSE Version 3. ... the GNU General Public License", "LGPL-3.0"),
+        ("Mozilla Public License Version 2.0 ... GNU General Public License", "MPL-2.0"),
+        ("This is free and unencumbered software released into the public domain.", "Unlicense"),
+        ("Creative Commons Attribution-NonCommercial-ShareAlike 4.0", "CC-BY-NC-SA-4.0"),
+        ("CC0 1.0 Universal", "CC0-1.0"),
+        (MIT + GPL, "GPL-3.0"),
+        ("Todos os direitos reservados.", "other"),
+        ("", "other"),
+    ],
+)
+def test_licences_are_told_by_their_phrases(text: str, name: str) -> None:
+    permissive = name in {"MIT", "MIT-0", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "Unlicense", "CC0-1.0"}
+    assert license_in(text) == License(name, permissive)
+
+
+@pytest.mark.parametrize(
+    ("label", "content", "reason"),
+    [
+        ("a.py", b"x = 1\0", "binary_file"),
+        ("a.py", b"x = '\xff'\n", "bad_utf8"),
+        ("a.py", "\ufeffx = 1\n", ""),
+        ("a.py", "x = 1\n" * 200_000, "too_large"),
+        ("a.js", "var x = 1;" * 101 + "\n", "minified"),
+        ("a.js", ("var x = 1; " * 10 + "\n") * 20, "minified"),
+        ("a.md", "palavra " * 200 + "\n", ""),
+        ("a.min.js", "var x = 1;\n", "generated"),
+        ("a_pb2.py", "x = 1\n", "generated"),
+        ("a.go", "// Code generated by protoc-gen-go. DO NOT EDIT.\n", "generated"),
+        ("a.py", "# " + "x\n" * 600 + "# do not edit\n", ""),
+        ("web/node_modules/x/a.js", "var x = 1;\n", "vendored"),
+        ("Third_Party/a.c", "int x;\n", "vendored"),
+        ("vendor.py", "x = 1\n", ""),
+        ("a.py", "", ""),
+    ],
+)
+def test_what_nobody_wrote_has_its_reason(label: str, content: str | bytes, reason: str, tmp_path: Path) -> None:
+    put(tmp_path, "LICENSE", MIT)
+    put(tmp_path, label, content)
+    row = read(tmp_path, label)
+    assert (row.name, row.reason) == (label, reason)
+    if not reason:
+        assert row.text == (content.decode() if isinstance(content, bytes) else content).removeprefix("\ufeff")
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    put(tmp_path, "segredo.py", "chave = 1\n")
+    root = tmp_path / "repo"
+    put(root, "b.py", HELLO)
+    (root / "a.py").symlink_to(tmp_path / "segredo.py")
+    (root / "c.py").symlink_to(root / "b.py")
+    assert (read(root, "a.py").reason, read(root, "a.py").text) == ("link_outside", "")
+    assert read(root, "c.py", Code()).text == HELLO
+
+
+def test_languages_by_name() -> None:
+    names = ("a.py", "A.PY", "x/Makefile", "Dockerfile", "CMakeLists.txt", "a.tar.rs", "a.json", "LICENSE", "a", ".py")
+    assert [language_of_code(name) for name in names] == [
+        *("Python", "Python", "Makefile", "Dockerfile", "CMake", "Rust"),
+        *(None, None, None, None),
+    ]
