@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lhama.record.run import Run
 
 STAGES = ("corpus", "tokens", "train", "release")
+AGAIN = ("read", *STAGES)  # the first stage has two halves, each with a folder of its own
 PREPARATION = {"corpus": (), "tokens": ("corpus",), "train": ("corpus", "tokens")}
 
 app = typer.Typer(
@@ -91,9 +92,9 @@ def _work(stages: tuple[str, ...], what: str, runs: Path, changes: list[str] | N
     from lhama.record.run import Run
 
     recipe = _recipe(what, runs, changes)
-    unknown = [stage for stage in again or () if stage not in STAGES]
+    unknown = [stage for stage in again or () if stage not in AGAIN]
     if unknown:
-        raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(STAGES)}")
+        raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(AGAIN)}")
     intended = make_plan(recipe)
     run = Run.open(recipe, runs, again=tuple(again or ()))
     write_json(run.folder / "plan.json", intended)
@@ -191,6 +192,35 @@ def explain(
 
 
 @app.command()
+def calibrate(
+    sample: Annotated[
+        list[str], typer.Argument(help="Clean text: files, folders or globs (jsonl, parquet, csv, txt).")
+    ],
+    language: Annotated[str, typer.Option("--language", help="ISO 639 code of the language.")],
+    name: Annotated[str, typer.Option("--name", help="The name of the language in the file; else its code.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write this file; else print it.")
+    ] = None,
+) -> None:
+    """Derive the thresholds and stop words of a language from clean text, for `corpus.thresholds_file`."""
+    from lhama.corpus.sample import calibrate_files, rows_of
+    from lhama.record import console
+    from lhama.record.files import write_text
+
+    if output is not None and output.exists():
+        raise Problem(f"{output} exists already", remedy="choose another name, or move that file away")
+    console.quiet(output is None)
+    found = calibrate_files(sample, language, name)
+    if output is None:
+        typer.echo(found.toml, nl=False)
+        return
+    write_text(output, found.toml)
+    console.table(f"{found.documents} documents, {found.unread} unread", ("rule", "default", language), rows_of(found))
+    console.say(f"Stop words: {' '.join(found.thresholds.stop_words)}")
+    console.say(f'Wrote [bold]{output}[/bold]. In a recipe: corpus.thresholds_file = "{output.name}"')
+
+
+@app.command()
 def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
     """Say what this machine has and what Lhama will use of it."""
     from lhama.model.doctor import examine
@@ -207,20 +237,42 @@ def doctor(runs: Runs = RUNS, as_json: Json = False) -> None:
 @app.command()
 def show(
     run: RunArgument,
-    step: Annotated[int, typer.Option("--step", help="The training step whose batch is shown; the first is 1.")],
+    step: Annotated[
+        int | None, typer.Option("--step", help="The training step whose batch is shown; the first is 1.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", help="Show documents dropped for this reason; or `kept`, or `heldout`.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="With --reason: documents of this source only.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", help="With --reason: how many documents.")] = 10,
     runs: Runs = RUNS,
     as_json: Json = False,
 ) -> None:
-    """Show the documents and the text that a training step saw or will see."""
+    """Show the text that a training step saw or will see, or documents that were dropped or kept."""
     from lhama.record import console
-    from lhama.record.tables import batch_rows
-    from lhama.tokens.show import show_step
+    from lhama.record.tables import batch_rows, document_rows
 
-    rows = show_step(_existing_run(run, runs), step)
-    if as_json:
-        console.json_out(rows)
+    opened = _existing_run(run, runs)
+    if step is not None and reason is None:
+        from lhama.tokens.show import show_step
+
+        rows = show_step(opened, step)
+        if as_json:
+            console.json_out(rows)
+        else:
+            batch_rows(step, rows)
+    elif reason is not None and step is None:
+        from lhama.corpus.show import show_documents
+
+        found = show_documents(opened.path("corpus"), reason, source, count)
+        if as_json:
+            console.json_out(found)
+        else:
+            document_rows(found)
     else:
-        batch_rows(step, rows)
+        raise Problem("show either a step or documents", remedy="give --step NUMBER or --reason REASON, one of them")
 
 
 @app.command()

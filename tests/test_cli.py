@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ VERBS = {
     "run": RECIPE_OPTIONS,
     "status": {"--runs", "--json"},
     "explain": {"--json"},
+    "calibrate": {"--language", "--name", "--output"},
     "doctor": {"--runs", "--json"},
-    "show": {"--step", "--runs", "--json"},
+    "show": {"--step", "--reason", "--source", "--count", "--runs", "--json"},
     "corpus": RECIPE_OPTIONS,
     "tokens": RECIPE_OPTIONS,
     "train": RECIPE_OPTIONS,
@@ -101,6 +103,34 @@ def test_explain_json_without_a_key_is_the_json_schema() -> None:
     schema = json.loads(lhama("explain", "--json").stdout)
     assert schema["type"] == "object"
     assert schema["properties"]["train"]
+
+
+def test_calibrate_writes_a_file_that_rules_read(tmp_path: Path) -> None:
+    tales = [" ".join([f"a llama {number} foi ao rio com o filho e a filha de manhã."] * 6) for number in range(120)]
+    (tmp_path / "limpo.jsonl").write_text("".join(json.dumps({"text": tale}) + "\n" for tale in tales) + "{\n")
+    made = lhama(
+        "calibrate", "limpo.jsonl", "--language", "qu", "--name", "Quechua", "--output", "qu.toml", cwd=tmp_path
+    )
+    assert made.returncode == 0, made.stderr
+    assert "120 documents, 1 unread" in made.stdout and "corpus.thresholds_file" in made.stdout
+    printed = lhama("calibrate", ".", "--language", "qu", "--name", "Quechua", cwd=tmp_path)
+    assert printed.stdout == (tmp_path / "qu.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(printed.stdout)
+    assert found["name"] == "Quechua" and found["stop_words"].split()[:2] == ["a", "com"]
+    again = lhama("calibrate", "limpo.jsonl", "--language", "qu", "--output", "qu.toml", cwd=tmp_path)
+    assert again.returncode == 2 and "exists" in again.stderr
+
+
+def test_calibrate_says_what_is_wrong_with_a_sample(tmp_path: Path) -> None:
+    (tmp_path / "curto.txt").write_text("Era uma vez.", encoding="utf-8")
+    for words, message in (
+        (("curto.txt", "--language", "qu"), "0 documents of 50 words"),
+        (("nada.txt", "--language", "qu"), "does not exist"),
+        (("*.md", "--language", "qu"), "no file of a known kind"),
+        (("curto.txt", "--language", "../qu"), "no code of a language"),
+    ):
+        done = lhama("calibrate", *words, cwd=tmp_path)
+        assert done.returncode == 2 and message in " ".join(done.stderr.split()), done.stderr
 
 
 def test_doctor_says_what_there_is() -> None:

@@ -1,0 +1,1 @@
+"""Thresholds, stop words and words of translated code, a file for each language."""
