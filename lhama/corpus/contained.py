@@ -1,0 +1,200 @@
+"""Find documents most of whose text stands in one earlier document: truncated copies, chapters of a book there is.
+
+MinHash compares wholes: a copy cut to a third has a similarity of a third and is not found. Containment (Broder 1997)
+asks how much of the one stands in the other. Of the runs of words of each document one in RATE is kept, those with the
+smallest hashes of all that there can be: the same ones in every document, whatever its length (FracMinHash, Irber et
+al. 2022). In go these records, by parts; out comes which documents are dropped, each with the one that holds it. A
+document is dropped when at least `share` of its kept runs stand in a document before it in the order of sources that is
+not dropped itself; one with fewer than LEAST of them (70 words) is left alone.
+
+Two passes over slices of the key space: the first counts for each document how many of its runs came before at all, the
+second counts for the few that may be contained in which documents. Memory follows the slice, 24 bytes for each
+document, and the pairs of the second pass.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from lhama.corpus.minhash import keep_words
+from lhama.corpus.near import Clusters
+from lhama.corpus.records import sliced, slices_for
+from lhama.corpus.words import MULTIPLIER, Texts, cut, looked_at, mixed, room, tables
+
+Integers = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.uint64]
+
+RATE = 16
+"""One run in so many is kept: 8 bytes for about 100 bytes of text."""
+LEAST, FEW = 4, 8
+"""Samples. Of fewer than FEW all must be there: were it half of the text, 7 of 7 would say so once in 128 times."""
+SHARE = 0.8
+HOLDERS = 16
+"""A run that more documents have is a phrase; only the first so many may hold another document."""
+SLICE_RECORDS = 8 << 20  # records decided at once: about 600 MB while they are sorted
+
+
+class Samples(NamedTuple):
+    """Sampled runs of a batch of documents, each once in a document: hash and number of the document, sorted."""
+
+    keys: Keys
+    documents: Integers
+
+
+Record = tuple[Keys, Integers]
+"""Keys of sampled runs, each once in a document, and orders of the documents."""
+
+
+def sampled(texts: Texts, words: int = 5, rate: int = RATE) -> Samples:
+    """Return the sampled runs of words; of 16 MB and more the first 16 MB count."""
+    keys, documents = _sample(*texts, *tables(), *room(texts), words, np.uint64((1 << 64) // rate - 1))
+    return Samples(keys, documents)
+
+
+def contained(
+    parts: Iterable[Record], records: int, scratch: Path, share: float = SHARE, slice_records: int = SLICE_RECORDS
+) -> Clusters:
+    """Find the contained documents among about so many records; those of negative order are held out and stay."""
+    with sliced(parts, (np.uint64, np.int64), slices_for(records, slice_records), scratch) as pieces:
+        counts = counted_among(np.zeros(0, np.uint64), np.zeros(0, np.int64))
+        for keys, orders in pieces:
+            counts = summed(counts, counted_among(keys, orders))
+        candidates = likely(counts, share)
+        pairs = [holders_among(keys, orders, candidates) for keys, orders in pieces]
+    return decided(pairs, counts, share)
+
+
+class Counts(NamedTuple):
+    """Documents by their sorted orders: how many of their kept runs an earlier one has, and how many there are."""
+
+    orders: Integers
+    shared: Integers
+    of: Integers
+
+
+def counted_among(keys: Keys, orders: Integers) -> Counts:
+    """Count for the documents in one slice."""
+    by_key = np.lexsort((orders, keys))
+    keys, orders = keys[by_key], orders[by_key]
+    came_before = np.append(False, keys[1:] == keys[:-1])[: len(keys)]
+    return _summed(orders, came_before.astype(np.int64), np.ones(len(orders), np.int64))
+
+
+def summed(one: Counts, two: Counts) -> Counts:
+    """Add the counts of two slices."""
+    return _summed(*(np.concatenate(column) for column in zip(one, two, strict=True)))
+
+
+def likely(counts: Counts, share: float = SHARE) -> Integers:
+    """Return the orders of the documents that earlier ones may hold, from the counts of all slices."""
+    return counts.orders[(counts.orders >= 0) & _enough(counts.shared, counts.of, share)]
+
+
+def holders_among(keys: Keys, orders: Integers, candidates: Integers) -> tuple[Integers, ...]:
+    """Return (candidate, earlier document, how many runs of this slice both have)."""
+    by_key = np.lexsort((orders, keys))
+    keys, orders = keys[by_key], orders[by_key]
+    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    group = np.repeat(begins, np.diff(np.append(begins, len(keys))))
+    asked = np.flatnonzero(np.isin(orders, candidates))
+    found = [(orders[asked[:0]], orders[asked[:0]])]
+    for rank in range(HOLDERS):
+        later = asked[asked > group[asked] + rank]
+        found.append((orders[later], orders[group[later] + rank]))
+    one, two = (np.concatenate(column) for column in zip(*found, strict=True))
+    return _counted(one, two, np.ones(len(one), np.int64))
+
+
+def decided(pairs: Iterable[tuple[Integers, ...]], counts: Counts, share: float = SHARE) -> Clusters:
+    """Drop each candidate of which one earlier document, itself not dropped, has enough runs: the one with most."""
+    one, two, both = _counted(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
+    enough = _enough(both, counts.of[np.searchsorted(counts.orders, one)], share)
+    one, two, both = one[enough], two[enough], both[enough]
+    dropped: dict[int, int] = {}
+    best: dict[int, int] = {}
+    for order, holder, count in zip(one.tolist(), two.tolist(), both.tolist(), strict=True):  # in their order
+        if holder not in dropped and count > best.get(order, 0):
+            dropped[order], best[order] = holder, count
+    return Clusters(np.array(list(dropped), np.int64), np.array(list(dropped.values()), np.int64))
+
+
+def _summed(orders: Integers, shared: Integers, of: Integers) -> Counts:
+    by_order = np.argsort(orders)
+    orders, shared, of = orders[by_order], shared[by_order], of[by_order]
+    begins = np.flatnonzero(np.append(True, orders[1:] != orders[:-1])[: len(orders)])
+    if not len(begins):
+        return Counts(orders, shared, of)
+    return Counts(orders[begins], np.add.reduceat(shared, begins), np.add.reduceat(of, begins))
+
+
+def _enough(both: Integers, of: Integers, share: float) -> npt.NDArray[np.bool_]:
+    """Say whether so many samples of so many are enough."""
+    said: npt.NDArray[np.bool_] = (of >= LEAST) & np.where(of < FEW, both == of, both >= share * of)
+    return said
+
+
+def _counted(one: Integers, two: Integers, numbers: Integers) -> tuple[Integers, ...]:
+    """Sum numbers by pair, and sort the pairs."""
+    by_pair = np.lexsort((two, one))
+    one, two, numbers = one[by_pair], two[by_pair], numbers[by_pair]
+    begins = np.flatnonzero(np.append(True, (one[1:] != one[:-1]) | (two[1:] != two[:-1]))[: len(one)])
+    return one[begins], two[begins], np.add.reduceat(numbers, begins) if len(begins) else numbers
+
+
+@numba.njit(
+    "Tuple((uint64[::1], int64[::1]))(uint8[::1], int64[::1], uint8[::1], int32[::1], int32[::1], int32[::1],"
+    " int32[::1], uint8[::1], uint64[::1], uint64[::1], int64, uint64)",
+    cache=True,
+    nogil=True,
+)
+def _sample(
+    data: Any,
+    offsets: Any,
+    kinds: Any,
+    plain_form: Any,
+    begins: Any,
+    ends: Any,
+    lengths: Any,
+    word_kinds: Any,
+    exact: Any,
+    plain: Any,
+    words: int,
+    highest: Any,
+) -> Any:
+    keys, documents, found = np.empty(1024, np.uint64), np.empty(1024, np.int64), 0
+    leaving = np.uint64(1)
+    for _ in range(words):
+        leaving *= MULTIPLIER
+    for number in range(len(offsets) - 1):
+        end = looked_at(data, offsets[number], offsets[number + 1])
+        count = cut(data, offsets[number], end, kinds, plain_form, begins, ends, lengths, word_kinds, exact, plain)
+        count = keep_words(count, word_kinds, plain)
+        if found + count > len(keys):
+            more_keys, more_documents = (
+                np.empty(2 * (found + count), np.uint64),
+                np.empty(2 * (found + count), np.int64),
+            )
+            more_keys[:found], more_documents[:found] = keys[:found], documents[:found]
+            keys, documents = more_keys, more_documents
+        first, value = found, np.uint64(0)
+        for at in range(count):
+            value = value * MULTIPLIER + plain[at]
+            if at >= words:
+                value -= leaving * plain[at - words]
+            if at >= words - 1:
+                hashed = mixed(value)
+                if hashed <= highest:
+                    keys[found] = hashed
+                    found += 1
+        keys[first:found] = np.sort(keys[first:found])
+        kept = first
+        for at in range(first, found):
+            if at == first or keys[at] != keys[at - 1]:
+                keys[kept], documents[kept] = keys[at], number
+                kept += 1
+        found = kept
+    return keys[:found].copy(), documents[:found].copy()
