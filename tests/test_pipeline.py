@@ -11,7 +11,7 @@ import pytest
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 TINY = str(Path(__file__).parent / "tiny.toml")
-STAGES = ("corpus", "tokens", "train", "release")
+STAGES = ("read", "corpus", "tokens", "train", "release")
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

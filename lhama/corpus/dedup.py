@@ -1,148 +1,203 @@
-"""Decide what needs to know more than one document: names that repeat, copies of held-out text, exact duplicates.
+"""Decide what needs to know more than one document: copies of held-out text, duplicates, domains, repeated lines.
 
-In go the staged rows, out comes `Decisions`: a few sorted arrays of positions. Texts and names stand for themselves by
-128 bits of SHA-256 (among 10 billion documents two different ones would meet with a chance of 1.5e-19: n^2 / 2^129).
-Groups are decided in slices of the key space, each by the engine, so memory follows the slice and not the corpus.
-
-Names: the first document of a name keeps it, a later one becomes `name@file:line`, again if that is taken, too.
-Texts: the first document in the order of sources, files and rows stays; held-out ones come before all others.
+In go the staged rows, out comes `Decisions`. The decisions come one after the other, each among the documents that the
+ones before have left: equal texts, nearly equal ones, documents most of which stands in another one, documents beyond
+a domain's cap, lines that stand in many documents. The first document in the order of sources, files and rows stays;
+held-out ones come before all others and always stay.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
-from lhama.corpus import engine, heldout
-from lhama.corpus.sources import LINE_BITS, LINE_MASK, CorpusSource
+from lhama.corpus.decisions import HELD_OUT, Decisions, Later, Names, held_out
+from lhama.corpus.domains import beyond_cap
+from lhama.corpus.judging import KEPT, Judging, alone, readable
+from lhama.corpus.keys import key_table, later_of
+from lhama.corpus.places import Places
+from lhama.corpus.records import unpacked
+from lhama.corpus.renaming import settle_names
 from lhama.corpus.staged import Integers, Staged, find
+from lhama.record import console
 
-SLICE_ROWS = 16 << 20  # rows decided at once: 400 MB of keys
-HELD_OUT = 1 << 62  # subtracted from the position of a held-out document, which puts it before all others
+if TYPE_CHECKING:
+    from lhama.corpus.boilerplate import Repeated
+
+SAMPLE_BYTES = 96  # of text for each sampled run, about
+LINE_BYTES = 128  # of text for each line that is long enough to count, about
 
 
-class Places:
-    """From a position back to source, file label and line."""
+def decide(staged: Staged, places: Places, judging: Judging, scratch: Path) -> Decisions:
+    """Take all decisions that the recipe asks for; `scratch` is a folder that may be made and is taken away."""
+    names = settle_names(staged, places)
+    standing = _Standing(staged, places, judging, names)
+    later = [_exact(standing, judging.exact)]
+    groups = None
+    if judging.near:
+        console.say(f"Looking for near duplicates: {_recall(judging)}.")
+        near, groups = _near(standing, judging.near, scratch)
+        later.append(near)
+    if judging.contained is not None:
+        console.say("Looking for documents that stand in others.")
+        later.append(_contained(standing, judging.contained, scratch))
+    if any(source.domain_cap is not None for source in judging.sources):
+        later.append(_capped(standing, judging))
+    lines = None
+    if judging.repeated_lines is not None:
+        console.say("Looking for lines that repeat.")
+        lines = _repeated_lines(standing, judging.repeated_lines, scratch)
+        later.append(_hollow(standing, lines))
+    return Decisions(names, tuple(later), lines, _repeats(standing, places), groups)
 
-    def __init__(self, sources: tuple[CorpusSource, ...]) -> None:
-        self.sources = sources
-        self._files = [(source, file) for source in sources for file in source.files]
-        self._numbers = np.array([source.number for source, _ in self._files], dtype=np.int64)
 
-    def source_numbers(self, positions: Integers) -> Integers:
+class _Standing:
+    """The documents that stand so far: not dropped by themselves, nor by a decision."""
+
+    def __init__(self, staged: Staged, places: Places, judging: Judging, names: Names) -> None:
+        self.rows = staged.rows
+        self.bytes = 0
+        self._staged, self._places = staged, places
+        self._held: list[Any] = []
+        self._stand: list[Any] = []
+        for table in staged.tables([*judging.columns, "clean_bytes"]):
+            numbers = places.source_numbers(table["position"].to_numpy())
+            held = held_out(table, names)
+            self._held.append(held)
+            self._stand.append(held | (alone(table, judging, numbers) == KEPT))
+            self.bytes += pc.sum(table["clean_bytes"]).as_py() or 0
+
+    def tables(self, *columns: str) -> Iterator[tuple[Any, Integers, Any]]:
+        """Yield tables with the order of each row and whether it stands."""
+        wanted = ["position", *columns]
+        for table, held, stand in zip(self._staged.tables(wanted), self._held, self._stand, strict=True):
+            yield table, table["position"].to_numpy() - held * HELD_OUT, stand
+
+    def numbers(self, positions: Integers) -> Integers:
         """Say which source each position belongs to."""
-        numbers: Integers = self._numbers[positions >> LINE_BITS]
-        return numbers
+        return self._places.source_numbers(positions)
 
-    def label(self, position: int) -> str:
-        """Name the file of a position."""
-        return self._files[position >> LINE_BITS][1].label
+    def strike(self, reason: str, of_heldout: str, dropped: Integers, originals: Integers) -> Later:
+        """Drop the training documents among these orders, each for another one that stays."""
+        training = dropped >= 0
+        later = Later(reason, of_heldout, dropped[training], originals[training])
+        self._fall(later.positions)
+        return later
 
-    def line(self, position: int) -> int:
-        """Say the line or row of a position."""
-        return position & LINE_MASK
+    def drop(self, reason: str, positions: Integers) -> Later:
+        """Drop documents for which no other one stands."""
+        self._fall(positions)
+        return Later(reason, reason, positions)
 
-    def source(self, position: int) -> CorpusSource:
-        """Return the source of a position."""
-        return self._files[position >> LINE_BITS][0]
-
-
-@dataclass(frozen=True)
-class Decisions:
-    """What the judge needs beside the row itself; positions are sorted."""
-
-    renamed: Integers
-    suffixes: Integers
-    renamed_heldout: Integers
-    repeated: Integers
-    original: Integers
-    repeats: Integers
-    """How many texts of each source came before, whatever else may be the reason to drop them."""
+    def _fall(self, positions: Integers) -> None:
+        for place, (table, _, stand) in enumerate(self.tables()):
+            dropped = find(positions, table["position"].to_numpy())[0]
+            self._stand[place] = stand & (self._held[place] | ~dropped)
 
 
-def decide(staged: Staged, places: Places) -> Decisions:
-    """Settle the names first, because they choose the held-out documents, then the texts."""
-    renamed, suffixes, now_heldout = _rename(staged, places)
-    nothing = np.zeros(0, np.int64)
-    names_settled = Decisions(renamed, suffixes, now_heldout, nothing, nothing, nothing)
+def _exact(standing: _Standing, drop: bool) -> Later:
+    """Find the texts that came before; copies of held-out ones go in any case."""
 
     def texts(part: int, parts: int) -> Iterator[Any]:
-        for table in staged.tables(["position", "reason", "heldout", "characters", "key_high", "key_low"]):
-            eligible = readable(table) & (table["key_high"].to_numpy() % parts == part)
-            order = table["position"].to_numpy() - held_out(table, names_settled) * HELD_OUT
-            yield _keys(table["key_high"].to_numpy(), table["key_low"].to_numpy(), order, eligible)
+        for table, order, stand in standing.tables("key_high", "key_low"):
+            high = table["key_high"].to_numpy()
+            yield key_table(high, table["key_low"].to_numpy(), order, stand & (high % parts == part))
 
-    later = _later(texts, staged.rows)
-    order, first = later["order"].to_numpy(), later["first"].to_numpy()
-    training = order >= 0
-    numbers = places.source_numbers(np.where(training, order, order + HELD_OUT))
-    repeats = np.bincount(numbers, minlength=len(places.sources)).astype(np.int64)
-    return Decisions(renamed, suffixes, now_heldout, order[training], first[training], repeats)
+    found = later_of(texts, standing.rows)
+    order, first = found["order"].to_numpy(), found["first"].to_numpy()
+    chosen = (order >= 0) & (drop | (first < 0))
+    return standing.strike("exact_duplicate", "copy_of_heldout", order[chosen], first[chosen])
 
 
-def readable(table: Any) -> Any:
-    """Tell the rows that hold a document with any character."""
-    return (table["reason"].to_numpy() == "") & (table["characters"].to_numpy() > 0)
+def _repeats(standing: _Standing, places: Places) -> Integers:
+    """Count by source the texts that came before, whatever else may be the reason to drop them."""
+
+    def texts(part: int, parts: int) -> Iterator[Any]:
+        for table, order, _ in standing.tables("reason", "characters", "key_high", "key_low"):
+            high = table["key_high"].to_numpy()
+            yield key_table(high, table["key_low"].to_numpy(), order, readable(table) & (high % parts == part))
+
+    order = later_of(texts, standing.rows)["order"].to_numpy()
+    numbers = places.source_numbers(np.where(order >= 0, order, order + HELD_OUT))
+    return np.bincount(numbers, minlength=len(places.sources)).astype(np.int64)
 
 
-def held_out(table: Any, decisions: Decisions) -> Any:
-    """Tell the held-out rows, by the names they have in the end."""
-    held = table["heldout"].to_numpy().copy()
-    found, where = find(decisions.renamed, table["position"].to_numpy())
-    held[found] = decisions.renamed_heldout[where[found]] != 0
-    return held & readable(table)
+def _recall(judging: Judging) -> str:
+    from lhama.corpus.minhash import expected_recall
+
+    shares = (0.7, 0.8, 0.9)
+    found = ", ".join(f"{expected_recall(share, judging.near, judging.near_rows):.0%}" for share in shares)
+    return f"of pairs with a similarity of {', '.join(map(str, shares))} it finds {found}"
 
 
-def new_name(name: str, suffixes: int, place: str) -> str:
-    """Make a repeated name unique."""
-    return name + f"@{place}" * suffixes
+def _near(standing: _Standing, bands: int, scratch: Path) -> tuple[Later, dict[int, int]]:
+    from lhama.corpus.minhash import keys_of
+    from lhama.corpus.near import group
+
+    def parts() -> Iterator[Any]:
+        for table, order, stand in standing.tables("near"):
+            yield order[stand], keys_of(table["near"])[stand]
+
+    clusters = group(parts(), standing.rows, bands, scratch)
+    later = standing.strike("near_duplicate", "near_copy_of_heldout", clusters.dropped, clusters.original)
+    return later, clusters.histogram()
 
 
-def _rename(staged: Staged, places: Places) -> tuple[Integers, Integers, Integers]:
-    """Find repeated names within a source and rename all but the first, until none repeats."""
-    renamed, suffixes = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    keys, held = np.zeros((0, 2), np.int64), np.zeros(0, np.int64)
-    while True:
-        at, now = renamed, keys
+def _contained(standing: _Standing, share: float, scratch: Path) -> Later:
+    from lhama.corpus.contained import contained
 
-        def names(part: int, parts: int, at: Integers = at, now: Integers = now) -> Iterator[Any]:
-            for table in staged.tables(["position", "reason", "characters", "id_high", "id_low"]):
-                position = table["position"].to_numpy()
-                high, low = table["id_high"].to_numpy().copy(), table["id_low"].to_numpy().copy()
-                found, where = find(at, position)
-                high[found], low[found] = now[where[found], 0], now[where[found], 1]
-                yield _keys(high, low, position, readable(table) & (high % parts == part))
+    def parts() -> Iterator[Any]:
+        for table, order, stand in standing.tables("samples"):
+            documents, (keys,) = unpacked(table["samples"], (np.uint64,))
+            chosen = stand[documents]
+            yield keys[chosen], order[documents[chosen]]
 
-        repeats = _later(names, staged.rows)["order"].to_numpy()
-        if not len(repeats):
-            return renamed, suffixes, held
-        every = np.union1d(renamed, repeats)
-        counts = np.isin(every, repeats).astype(np.int64)
-        was, where = find(renamed, every)
-        counts[was] += suffixes[where[was]]
-        renamed, suffixes = every, counts
-        keys, held = _digests(staged, places, renamed, suffixes)
+    clusters = contained(parts(), standing.bytes // SAMPLE_BYTES, scratch, share)
+    return standing.strike("contained", "near_copy_of_heldout", clusters.dropped, clusters.original)
 
 
-def _digests(staged: Staged, places: Places, renamed: Integers, suffixes: Integers) -> tuple[Integers, Integers]:
-    digests: list[bytes] = []
-    for table in staged.at(renamed, ["id"]):
-        for position, name in zip(table["position"].to_pylist(), table["id"].to_pylist(), strict=True):
-            place = f"{places.label(position)}:{places.line(position)}"
-            unique = new_name(name, int(suffixes[len(digests)]), place)
-            digests.append(heldout.digest(places.source(position).name, unique))
-    keys = np.frombuffer(b"".join(digest[:16] for digest in digests), dtype=">i8").reshape(-1, 2).astype(np.int64)
-    return keys, np.array([heldout.is_held_out(digest) for digest in digests], dtype=np.int64)
+def _capped(standing: _Standing, judging: Judging) -> Later:
+    """Drop the documents of a domain that come after as many as its source may have of each."""
+    beyond = [np.zeros(0, np.int64)]
+    for number, source in enumerate(judging.sources):
+        if source.domain_cap is None:
+            continue
+
+        def rows(part: int, parts: int, number: int = number) -> Iterator[Any]:
+            for table, order, stand in standing.tables("domain"):
+                keys = table["domain"].to_numpy().view(np.uint64)
+                chosen = stand & (order >= 0) & (keys % np.uint64(parts) == np.uint64(part))
+                chosen &= standing.numbers(table["position"].to_numpy()) == number
+                yield keys[chosen], order[chosen]
+
+        beyond.append(beyond_cap(rows, standing.rows, source.domain_cap))
+    return standing.drop("domain_full", np.sort(np.concatenate(beyond)))
 
 
-def _keys(high: Integers, low: Integers, order: Integers, chosen: Any) -> Any:
-    return pa.table({"high": high[chosen], "low": low[chosen], "order": order[chosen]})
+def _repeated_lines(standing: _Standing, more_than: int, scratch: Path) -> Repeated:
+    from lhama.corpus.boilerplate import repeated
+
+    def parts() -> Iterator[Any]:
+        for table, order, stand in standing.tables("lines"):
+            documents, (keys, sizes, words) = unpacked(table["lines"], (np.uint64, np.int64, np.int64))
+            chosen = stand[documents] & (order[documents] >= 0)
+            yield keys[chosen], order[documents[chosen]], sizes[chosen], words[chosen]
+
+    return repeated(parts(), standing.bytes // LINE_BYTES, scratch, more_than)
 
 
-def _later(keys: Callable[[int, int], Iterator[Any]], rows: int) -> Any:
-    """Decide slice by slice of the key space which rows are not the first of their group."""
-    parts = 1 + rows // SLICE_ROWS
-    slices = [engine.not_first(pa.concat_tables(keys(part, parts))) for part in range(parts)]
-    return pa.concat_tables(slices).sort_by("order")
+def _hollow(standing: _Standing, lines: Repeated) -> Later:
+    """Drop the documents that are hardly more than repeated lines."""
+    from lhama.corpus.boilerplate import emptied
+
+    hollow = [np.zeros(0, np.int64)]
+    for table, order, stand in standing.tables("clean_bytes"):
+        found, where = find(lines.orders, order)
+        losing = np.flatnonzero(found & stand)
+        sizes = table["clean_bytes"].to_numpy()[losing]
+        hollow.append(order[losing][emptied(sizes, lines.taken[where[losing], 0])])
+    return standing.drop("boilerplate", np.sort(np.concatenate(hollow)))

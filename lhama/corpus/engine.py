@@ -6,6 +6,7 @@ does it write them, because its writer does not keep order. What is left is what
 groups, which moves to a cluster without a change elsewhere. Batches come one after the other, so memory stays flat.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ import pyarrow as pa
 from daft import DataType, col
 
 Kernel = Callable[[Any], Any]
+# Daft reads this when it first works. Within a task of a Ray cluster it would hand each batch to the cluster once more.
+os.environ["DAFT_RUNNER"] = "native"
 
 
 def mapped(table: Any, column: str, kernel: Kernel, fields: dict[str, Any]) -> Any:

@@ -1,7 +1,8 @@
-"""Do work in several processes, where one result may name the task that follows it.
+"""Do work in several processes or on a cluster, where one result may name the task that follows it.
 
 In go a function and tasks, out come results as they are ready. Processes are spawned on every platform, so nothing
 depends on fork. A worker whose parent was killed ends itself at once: the next start must find nobody writing there.
+On a Ray cluster the very same tasks become Ray tasks; every node must see the same folders under the same names.
 """
 
 import os
@@ -14,6 +15,8 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for_end
 from typing import TypeVar
 
+from lhama.plan.problem import Problem
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -23,8 +26,12 @@ def work(
     tasks: Iterable[Task],
     workers: int,
     following: Callable[[Result], Task | None] = lambda _: None,
+    engine: str = "local",
 ) -> Iterator[Result]:
     """Yield the result of every task, and of the tasks that follow; with one worker in this very process."""
+    if engine == "ray":
+        yield from _on_ray(function, tasks, following)
+        return
     if workers == 1:
         queue = deque(tasks)
         while queue:
@@ -48,6 +55,39 @@ def work(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _on_ray(
+    function: Callable[[Task], Result], tasks: Iterable[Task], following: Callable[[Result], Task | None]
+) -> Iterator[Result]:
+    """Hand the tasks to the cluster that RAY_ADDRESS names, or to one that Ray starts on this machine."""
+    try:
+        import ray
+    except ImportError as error:
+        remedy = "pip install 'lhama[ray]', or set corpus.engine = \"local\""
+        raise Problem("Ray is not installed", key="corpus.engine", remedy=remedy) from error
+    started = not ray.is_initialized()
+    if started:
+        here = {} if "RAY_ADDRESS" in os.environ else {"_node_ip_address": "127.0.0.1"}
+        ray.init(include_dashboard=False, log_to_driver=False, **here)
+
+    def task_of(task: Task) -> Result:  # Ray takes functions only, and a partial is none
+        return function(task)
+
+    remote = ray.remote(max_retries=3)(task_of)
+    try:
+        running = [remote.remote(task) for task in tasks]
+        while running:
+            ready, running = ray.wait(running)
+            for reference in ready:
+                result: Result = ray.get(reference)
+                after = following(result)
+                if after is not None:
+                    running.append(remote.remote(after))
+                yield result
+    finally:
+        if started:  # its processes would stay beside training
+            ray.shutdown()
 
 
 def _end_with_parent() -> None:

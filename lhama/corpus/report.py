@@ -10,20 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from lhama.corpus.dedup import Decisions, Places
-from lhama.corpus.judge import HELDOUT, KEPT, judge
-from lhama.corpus.measure import MARK
-from lhama.corpus.reasons import BROKEN, MEANING
+from lhama.corpus.cleaning import final_text
+from lhama.corpus.decisions import Decisions
+from lhama.corpus.findings import Findings
+from lhama.corpus.judge import HELDOUT, judge
+from lhama.corpus.judging import KEPT, Judging
+from lhama.corpus.places import Places
+from lhama.corpus.reasons import BROKEN, in_order, meaning
 from lhama.corpus.shards import Planner, detail_of
-from lhama.corpus.staged import Staged
+from lhama.corpus.staged import Integers, Staged, find
 from lhama.plan.problem import Problem
-from lhama.plan.recipe import Recipe
 
 EXAMPLES = 3  # of each reason and source
 EXCERPT = 240
 BROKEN_LISTED = 1000
-MARK_GROWTH = len(MARK.encode()) - 1  # a replaced mark makes the text this much shorter
-COLUMNS = ("position", "reason", "heldout", "characters", "bytes", "words", "marks")
+COUNTED = ("bytes", "words", "marks", "clean_bytes", "clean_words")
 
 Count = Counter[tuple[int, str]]
 
@@ -34,26 +35,21 @@ class Funnel:
     def __init__(self, places: Places) -> None:
         self._places = places
         self.documents: Count = Counter()
-        self.bytes: Count = Counter()
-        self.words: Count = Counter()
-        self.marks: Count = Counter()
+        self.sums: dict[str, Count] = {name: Counter() for name in COUNTED}
         self.examples: dict[tuple[int, str], list[int]] = defaultdict(list)
         self.broken: list[dict[str, Any]] = []
         self.broken_total = 0
 
-    def add(self, table: Any, verdicts: Any) -> None:
-        """Count the next rows."""
-        positions = table["position"].to_numpy()
-        numbers = self._places.source_numbers(positions)
-        columns = [table[name].to_numpy() for name in ("bytes", "words", "marks")]
+    def add(self, positions: Integers, numbers: Integers, verdicts: Any, columns: dict[str, Integers]) -> None:
+        """Count the next rows; `columns` are those of COUNTED."""
         for number in np.unique(numbers):
             for verdict in dict.fromkeys(verdicts[numbers == number]):
                 chosen = (numbers == number) & (verdicts == verdict)
                 key = (int(number), str(verdict))
                 self.documents[key] += int(chosen.sum())
-                for counter, column in zip((self.bytes, self.words, self.marks), columns, strict=True):
-                    counter[key] += int(column[chosen].sum())
-                if verdict not in (KEPT, HELDOUT):
+                for name, column in columns.items():
+                    self.sums[name][key] += int(column[chosen].sum())
+                if verdict != HELDOUT:
                     room = EXAMPLES - len(self.examples[key])
                     self.examples[key] += positions[chosen][: max(0, room)].tolist()
                 if verdict in BROKEN:
@@ -66,23 +62,46 @@ class Funnel:
             self.broken.append({"file": file, "line": line, "reason": reason})
 
 
-def survey(staged: Staged, places: Places, decisions: Decisions, recipe: Recipe) -> tuple[Funnel, Planner]:
+def survey(
+    staged: Staged, places: Places, decisions: Decisions, judging: Judging, shard_bytes: int
+) -> tuple[Funnel, Findings, Planner]:
     """Judge every row once for the counts and the plan of the shards."""
-    corpus = recipe.corpus
-    funnel, planner = Funnel(places), Planner(corpus.shard_megabytes * 1_000_000)
-    for table in staged.tables(COLUMNS):
-        verdicts = judge(table, decisions, corpus.minimum_characters, corpus.exact_duplicates)
-        funnel.add(table, verdicts)
-        planner.add(table, verdicts)
-    return funnel, planner
+    funnel, planner = Funnel(places), Planner(shard_bytes)
+    findings = Findings(places, judging, staged.columns)
+    for table in staged.tables(list(dict.fromkeys((*judging.columns, *COUNTED, *findings.columns)))):
+        positions = table["position"].to_numpy()
+        numbers = places.source_numbers(positions)
+        verdicts = judge(table, decisions, judging, numbers)
+        columns = {name: table[name].to_numpy() for name in COUNTED}
+        taken = _lines_taken(positions, decisions)
+        columns["clean_bytes"] = columns["clean_bytes"] - taken[:, 0]
+        columns["clean_words"] = columns["clean_words"] - taken[:, 1]
+        funnel.add(positions, numbers, verdicts, columns)
+        findings.add(table, verdicts, numbers, columns["clean_bytes"])
+        planner.add(positions, verdicts, np.where(verdicts == KEPT, columns["clean_bytes"], columns["bytes"]))
+    return funnel, findings, planner
 
 
-def make_report(funnel: Funnel, staged: Staged, places: Places, decisions: Decisions) -> dict[str, Any]:
+def _lines_taken(positions: Integers, decisions: Decisions) -> Integers:
+    """Return how many bytes and words each document loses with lines that repeat."""
+    taken = np.zeros((len(positions), 2), np.int64)
+    if decisions.lines is not None:
+        found, where = find(decisions.lines.orders, positions)
+        taken[found] = decisions.lines.taken[where[found]]
+    return taken
+
+
+def make_report(
+    funnel: Funnel, findings: Findings, staged: Staged, places: Places, decisions: Decisions, judging: Judging
+) -> dict[str, Any]:
     """Make report.json, and refuse to if a document is missing or a source has nothing to give."""
-    sources = [_of_source(funnel, places, number, decisions) for number in range(len(places.sources))]
+    sources = [
+        _of_source(funnel, places, number, decisions) | findings.of_source(number)
+        for number in range(len(places.sources))
+    ]
     report: dict[str, Any] = {
         "sources": sources,
-        "reasons": {reason: _of_reason(funnel, reason) for reason in MEANING if _counted(funnel, reason)},
+        "reasons": {reason: _of_reason(funnel, reason) for reason in _reasons(funnel)},
         "examples": _examples(funnel, staged, places, decisions),
         "broken": funnel.broken,
         "broken_total": funnel.broken_total,
@@ -97,6 +116,11 @@ def make_report(funnel: Funnel, staged: Staged, places: Places, decisions: Decis
             )
         },
     }
+    report["kept_examples"] = report["examples"].pop(KEPT)
+    report["rules"] = findings.rules()
+    report["tests_found"] = findings.tests()
+    report["near_duplicates"] = _near(decisions, judging)
+    report["repeated_lines"] = _lines(staged, places, decisions)
     report["totals"]["dropped"] = sum(sum(source["dropped"].values()) for source in sources)
     check_conservation(report)
     for source in sources:
@@ -109,7 +133,7 @@ def check_conservation(report: dict[str, Any]) -> None:
     """Prove that every document and byte that came in is kept, held out or dropped for a reason."""
     for source in report["sources"]:
         documents = source["kept"] + source["heldout"] + sum(source["dropped"].values())
-        size = source["bytes_out"] + MARK_GROWTH * source["replaced_characters"] + source["heldout_bytes"]
+        size = source["bytes_out"] + source["bytes_cleaned_away"] + source["heldout_bytes"]
         size += sum(source["dropped_bytes"].values())
         if (documents, size) != (source["documents_in"], source["bytes_in"]):
             raise RuntimeError(f"the books of source {source['name']} do not balance: {source}")
@@ -129,9 +153,10 @@ def _refuse(source: dict[str, Any]) -> None:
 
 def _of_source(funnel: Funnel, places: Places, number: int, decisions: Decisions) -> dict[str, Any]:
     source = places.sources[number]
-    reasons = [reason for reason in MEANING if funnel.documents[number, reason]]
+    reasons = in_order(verdict for (of, verdict), count in funnel.documents.items() if of == number and count)
     every = [KEPT, HELDOUT, *reasons]
-    replaced = funnel.marks[number, KEPT]
+    sums = funnel.sums
+    kept = (number, KEPT)
     return {
         "name": source.name,
         "language": source.language,
@@ -140,38 +165,41 @@ def _of_source(funnel: Funnel, places: Places, number: int, decisions: Decisions
         "files": len(source.files),
         "ignored_files": list(source.ignored),
         "documents_in": sum(funnel.documents[number, verdict] for verdict in every),
-        "bytes_in": sum(funnel.bytes[number, verdict] for verdict in every),
-        "words_in": sum(funnel.words[number, verdict] for verdict in every),
-        "kept": funnel.documents[number, KEPT],
-        "bytes_out": funnel.bytes[number, KEPT] - MARK_GROWTH * replaced,
-        "words_out": funnel.words[number, KEPT],
+        "bytes_in": sum(sums["bytes"][number, verdict] for verdict in every),
+        "words_in": sum(sums["words"][number, verdict] for verdict in every),
+        "kept": funnel.documents[kept],
+        "bytes_out": sums["clean_bytes"][kept],
+        "words_out": sums["clean_words"][kept],
+        "bytes_cleaned_away": sums["bytes"][kept] - sums["clean_bytes"][kept],
         "heldout": funnel.documents[number, HELDOUT],
-        "heldout_bytes": funnel.bytes[number, HELDOUT],
-        "heldout_words": funnel.words[number, HELDOUT],
+        "heldout_bytes": sums["bytes"][number, HELDOUT],
+        "heldout_words": sums["words"][number, HELDOUT],
         "dropped": {reason: funnel.documents[number, reason] for reason in reasons},
-        "dropped_bytes": {reason: funnel.bytes[number, reason] for reason in reasons},
-        "dropped_words": {reason: funnel.words[number, reason] for reason in reasons},
+        "dropped_bytes": {reason: sums["bytes"][number, reason] for reason in reasons},
+        "dropped_words": {reason: sums["words"][number, reason] for reason in reasons},
         "repeated_texts": int(decisions.repeats[number]),
-        "replaced_characters": replaced,
-        "duplicate_ids": int((places.source_numbers(decisions.renamed) == number).sum()),
+        "replaced_characters": sums["marks"][kept],
+        "duplicate_ids": int((places.source_numbers(decisions.names.renamed) == number).sum()),
     }
 
 
-def _counted(funnel: Funnel, reason: str) -> bool:
-    return any(count and key[1] == reason for key, count in funnel.documents.items())
+def _reasons(funnel: Funnel) -> list[str]:
+    """Name the reasons that dropped a document, in the order of judgement."""
+    return in_order(verdict for (_, verdict), count in funnel.documents.items() if count)
 
 
 def _of_reason(funnel: Funnel, reason: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"meaning": MEANING[reason]}
-    for name, counts in (("documents", funnel.documents), ("bytes", funnel.bytes), ("words", funnel.words)):
+    found: dict[str, Any] = {"meaning": meaning(reason)}
+    counters = {"documents": funnel.documents, "bytes": funnel.sums["bytes"], "words": funnel.sums["words"]}
+    for name, counts in counters.items():
         found[name] = sum(count for (_, verdict), count in counts.items() if verdict == reason)
     return found
 
 
 def _examples(funnel: Funnel, staged: Staged, places: Places, decisions: Decisions) -> dict[str, list[dict[str, Any]]]:
-    """Fetch the text of the first few documents of each reason and source."""
+    """Fetch the text, as it came, of the first few documents of each reason and source; `kept` is among the reasons."""
     verdict_at = {position: reason for (_, reason), found in funnel.examples.items() for position in found}
-    examples: dict[str, list[dict[str, Any]]] = {reason: [] for reason in MEANING if _counted(funnel, reason)}
+    examples: dict[str, list[dict[str, Any]]] = {reason: [] for reason in (*_reasons(funnel), KEPT)}
     for table in staged.at(np.array(sorted(verdict_at), dtype=np.int64), ["id", "text", "detail"]):
         for row in table.to_pylist():
             position = row["position"]
@@ -186,3 +214,35 @@ def _examples(funnel: Funnel, staged: Staged, places: Places, decisions: Decisio
                 }
             )
     return examples
+
+
+def _near(decisions: Decisions, judging: Judging) -> dict[str, Any] | None:
+    """Say how many groups of near duplicates there are of each size, and which share of pairs is found."""
+    if decisions.groups is None:
+        return None
+    from lhama.corpus.minhash import recall_table
+
+    return {
+        "groups": {str(size): groups for size, groups in sorted(decisions.groups.items())},
+        "expected_recall": [list(row) for row in recall_table(judging.near, judging.near_rows)],
+    }
+
+
+def _lines(staged: Staged, places: Places, decisions: Decisions) -> list[dict[str, Any]]:
+    """Fetch the lines that stand in most documents."""
+    if decisions.lines is None:
+        return []
+    from lhama.corpus import boilerplate
+    from lhama.corpus.words import texts_of
+
+    most = boilerplate.most_frequent(decisions.lines)
+    spelled: dict[int, str] = {}
+    for table in staged.at(np.array(sorted({order for _, _, order in most}), dtype=np.int64), ["text", "clean"]):
+        for row, position in enumerate(table["position"].to_pylist()):
+            keys = [key for key, _, order in most if order == position]
+            text = texts_of(final_text(table.slice(row, 1)))
+            spelled |= boilerplate.spelled(text, places.source(position).name, keys)
+    return [
+        {"line": spelled[key][:EXCERPT], "source": places.source(order).name, "documents": documents}
+        for key, documents, order in most
+    ]

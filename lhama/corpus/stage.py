@@ -1,24 +1,34 @@
-"""The story of the corpus room: find the sources, read them, decide, write the shards, tell what happened.
+"""The story of the corpus room: find the sources, read and measure them, decide, write the shards, tell what happened.
 
-In goes text of many kinds, out comes corpus/: data/train-*.parquet and data/heldout-*.parquet in the order (source,
-file, row), rejected/ with a reason for each document that was dropped, report.json, and a dataset card. Parts and
-shards are whole or absent, so a killed stage goes on where it was and ends with the same bytes.
+In goes text of many kinds. The first half, read/, holds every document as it came with all that was measured on it;
+the second, corpus/, what the recipe makes of that: data/train-*.parquet and data/heldout-*.parquet in the order
+(source, file, row), rejected/ with a reason for each document that was dropped, report.json and the page that shows it,
+and a dataset card. So another threshold judges again what was read already. Parts and shards are whole or absent: a
+killed stage goes on where it was and ends with the same bytes.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
+from lhama.corpus.advice import advice
 from lhama.corpus.card import make_card
-from lhama.corpus.dedup import Places, decide
+from lhama.corpus.cleaning import cleaning_of, compile_kernels, is_new_here
+from lhama.corpus.dedup import decide
+from lhama.corpus.inputs import inputs_of
+from lhama.corpus.judging import Judging, judging_of
+from lhama.corpus.page import make_page
+from lhama.corpus.places import Places
 from lhama.corpus.pool import work
 from lhama.corpus.report import make_report, survey
+from lhama.corpus.rule_table import load_thresholds
 from lhama.corpus.shards import REJECTED, Planner, Writing, write_shard
 from lhama.corpus.sources import CorpusSource, cut, find_sources
 from lhama.corpus.staged import Staged
+from lhama.corpus.tools import files_read, make_tools, reports
 from lhama.corpus.units import Done, Part, read_part
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
@@ -26,52 +36,68 @@ from lhama.record import console
 from lhama.record.files import write_json, write_text
 from lhama.record.run import Run
 
-FORMAT = 1
+FORMAT = 2
+SCRATCH = "scratch"  # of the folder corpus/: there while decisions are taken
+TOOLS = "tools"  # of the folder read/: what was trained or indexed before the reading
+TOLD = 12  # lines of the table of reasons; what has no room is summed in the last one
 WORTH_A_PROCESS = 8 << 20  # bytes on disk; less is read before a second process has started
 
 
 def run_stage(recipe: Recipe, run: Run) -> None:
     """Make the clean corpus of a recipe."""
-    sources = find_sources(recipe, run.folder.parent / ".hub")  # no run can have this name
-    with run.stage("corpus", inputs=_inputs(sources, run), format=FORMAT) as stage:
+    judging = judging_of(recipe)  # what is wrong in it is refused before hours of reading
+    home = run.folder.absolute()  # the nodes of a cluster stand elsewhere
+    sources = find_sources(recipe, home.parent / ".hub")  # no run can have this name
+    with run.stage("read", inputs=_inputs(recipe, sources, run), format=FORMAT) as stage:
+        if not stage.done:
+            make_tools(recipe, stage.folder / TOOLS)
+            _read(recipe, sources, home / stage.folder.name, _workers(recipe, sources))
+    inputs = {"read": run.identity("read"), **run.hash_inputs(_files_that_judge(recipe))}
+    with run.stage("corpus", inputs=inputs, format=FORMAT) as stage:
         if stage.done:
             return
-        stage.keep_out("rejected/*", "report.json", "README.md")
-        staging = stage.folder / "staging"
+        stage.keep_out("rejected/*", "report.json", "report.html", "README.md")
         if not (stage.folder / "README.md").is_file():
-            _make(recipe, sources, stage.folder, staging)
-        rmtree(staging, ignore_errors=True)
+            _make(recipe, judging, sources, home / stage.folder.name, home / "read")
 
 
-def _make(recipe: Recipe, sources: tuple[CorpusSource, ...], folder: Path, staging: Path) -> None:
+def _make(recipe: Recipe, judging: Judging, sources: tuple[CorpusSource, ...], folder: Path, read: Path) -> None:
     """Make everything in the stage's folder; the card comes last and says that all is there."""
-    workers = _workers(recipe, sources)
-    _read(recipe, sources, staging, workers)
-
-    staged, places = Staged(staging), Places(sources)
+    shard_bytes = recipe.corpus.shard_megabytes * 1_000_000
+    staged, places = Staged(read), Places(sources)
     console.say("Looking for repeated names, copies of held-out text and exact duplicates.")
-    decisions = decide(staged, places)
-    funnel, planner = survey(staged, places, decisions, recipe)
-    report = make_report(funnel, staged, places, decisions)
+    decisions = decide(staged, places, judging, folder / SCRATCH)
+    funnel, findings, planner = survey(staged, places, decisions, judging, shard_bytes)
+    report = make_report(funnel, findings, staged, places, decisions, judging)
+    report["tools"] = reports(recipe, read / TOOLS)
+    report["advice"] = advice(report)
+    for source in report["sources"]:
+        source["content"] = recipe.contents[source["name"]]
 
-    corpus = recipe.corpus
-    writing = Writing(staging, folder, places, decisions, corpus.minimum_characters, corpus.exact_duplicates)
-    _write(writing, planner, corpus.keep_rejected, workers)
+    writing = Writing(read, folder, places, decisions, judging)
+    _write(writing, planner, recipe, _workers(recipe, sources))
     write_json(folder / "report.json", report)
+    write_text(folder / "report.html", make_page(recipe.name, report))
     write_text(folder / "README.md", make_card(recipe.name, report))
-    _tell(report)
+    _tell(report, read.with_name("corpus") / "report.html")
 
 
-def _inputs(sources: tuple[CorpusSource, ...], run: Run) -> dict[str, str]:
-    """Name what the stage reads: files by their content, a dataset of the Hub by its commit."""
-    files: dict[str, Path] = {}
-    inputs: dict[str, str] = {}
-    for source in sources:
-        if source.origin.startswith("hf://"):
-            inputs[f"{source.name}/hub"] = source.origin
-        else:
-            files |= {f"{source.name}/{file.label}": file.path for file in source.files if file.path is not None}
-    return inputs | run.hash_inputs(files)
+def _inputs(recipe: Recipe, sources: tuple[CorpusSource, ...], run: Run) -> dict[str, str]:
+    """Name what the stage reads: sources, and all files that say what is to be done to their documents."""
+    files = files_read(recipe)
+    if recipe.corpus.opt_out:
+        files["opt_out"] = Path(recipe.corpus.opt_out)
+    inputs = inputs_of(sources, run) | run.hash_inputs(files)
+    if recipe.corpus.thresholds_file:  # of which the judge asks the rest
+        words = load_thresholds(recipe.language, Path(recipe.corpus.thresholds_file)).stop_words
+        inputs["stop_words"] = hashlib.sha256(" ".join(words).encode()).hexdigest()
+    return inputs
+
+
+def _files_that_judge(recipe: Recipe) -> dict[str, Path]:
+    """Name the files whose content the judge asks for."""
+    file = recipe.corpus.thresholds_file
+    return {"thresholds": Path(file)} if file else {}
 
 
 def _workers(recipe: Recipe, sources: tuple[CorpusSource, ...]) -> int:
@@ -80,20 +106,27 @@ def _workers(recipe: Recipe, sources: tuple[CorpusSource, ...]) -> int:
     return recipe.corpus.workers or max(1, min(os.cpu_count() or 1, size // WORTH_A_PROCESS))
 
 
-def _read(recipe: Recipe, sources: tuple[CorpusSource, ...], staging: Path, workers: int) -> None:
-    """Stage every unit, part by part."""
-    staging.mkdir(exist_ok=True)
-    first = [Part(unit, 0, staging, recipe.seed) for unit in cut(sources)]
+def _read(recipe: Recipe, sources: tuple[CorpusSource, ...], folder: Path, workers: int) -> None:
+    """Read every unit, part by part."""
+    cleanings = [cleaning_of(recipe, source, folder / TOOLS) for source in recipe.corpus.source]
+    opt_out = Path(recipe.corpus.opt_out) if recipe.corpus.opt_out else None
+    domains = any(source.documents_per_domain is not None for source in recipe.corpus.source)
+    first = (
+        Part(unit, 0, folder, recipe.seed, cleanings[unit.source.number], opt_out, domains) for unit in cut(sources)
+    )
+    if is_new_here():
+        console.say("Compiling the kernels of these steps for this machine, once: up to a minute.")
+        compile_kernels(cleanings)
     documents, megabytes = 0, 0.0
     following: Callable[[Done], Part | None] = lambda done: done.next  # noqa: E731 - a name for its type
     with console.progress("reading", unit="MB of text") as bar:
-        for done in work(read_part, first, workers, following):
+        for done in work(read_part, first, workers, following, recipe.corpus.engine):
             documents += done.documents
             megabytes += done.bytes / 1e6
             bar.update(round(megabytes, 1), documents=documents, source=done.part.unit.source.name)
 
 
-def _write(writing: Writing, planner: Planner, keep_rejected: bool, workers: int) -> None:
+def _write(writing: Writing, planner: Planner, recipe: Recipe, workers: int) -> None:
     """Write every shard of the plan."""
     plan = planner.shards()
     if not plan["train"][0].rows:
@@ -101,10 +134,14 @@ def _write(writing: Writing, planner: Planner, keep_rejected: bool, workers: int
     if not plan["heldout"][0].rows:
         console.warn("No document fell into the held-out split (one in fifty does); nothing can be measured on it.")
     tasks = [
-        (shard, len(shards)) for split, shards in plan.items() if keep_rejected or split != REJECTED for shard in shards
+        (shard, len(shards))
+        for split, shards in plan.items()
+        if recipe.corpus.keep_rejected or split != REJECTED
+        for shard in shards
     ]
     with console.progress("writing", total=sum(shard.rows for shard, _ in tasks), unit="documents") as bar:
-        for rows in work(partial(_write_one, writing), tasks, min(workers, len(tasks))):
+        write = partial(_write_one, writing)
+        for rows in work(write, tasks, min(workers, len(tasks)), engine=recipe.corpus.engine):
             bar.advance(rows)
 
 
@@ -113,12 +150,16 @@ def _write_one(writing: Writing, task: Any) -> int:
     return write_shard(writing, shard, total)
 
 
-def _tell(report: dict[str, Any]) -> None:
-    """Say the funnel in a few lines."""
-    totals = report["totals"]
-    rows = [
-        [reason, of["documents"], f"{of['bytes'] / 1e6:.1f}", of["meaning"]] for reason, of in report["reasons"].items()
-    ]
+def _tell(report: dict[str, Any], page: Path) -> None:
+    """Say the funnel in a few lines: the reasons that took most, the sum, and where all of it can be seen."""
+    totals, reasons = report["totals"], report["reasons"]
+    ranked = sorted(reasons, key=lambda reason: (-reasons[reason]["documents"], reason))
+    most = ranked if len(ranked) <= TOLD else ranked[: TOLD - 1]
+    rows = [[reason, *_amounts(reasons[reason]), reasons[reason]["meaning"]] for reason in reasons if reason in most]
+    rest = [of for reason, of in reasons.items() if reason not in most]
+    if rest:
+        sums = {name: sum(of[name] for of in rest) for name in ("documents", "bytes")}
+        rows.append([f"{len(rest)} more reasons", *_amounts(sums), "report.html has them all."])
     if rows:
         console.table("dropped", ["reason", "documents", "MB", "meaning"], rows)
     console.say(
@@ -126,6 +167,14 @@ def _tell(report: dict[str, Any]) -> None:
         f"{totals['heldout']:,} held out, {totals['dropped']:,} dropped."
     )
     if report["broken_total"]:
-        console.warn(f"{report['broken_total']:,} rows could not be read; rejected/ and report.json say which and why.")
+        console.warn(f"Rows that could not be read: {report['broken_total']:,}; report.json says which and why.")
     if report["replaced_characters"]:
         console.say(f"{report['replaced_characters']:,} characters U+2581 became spaces.")
+    for sentence in report["advice"]:
+        console.warn(sentence)
+    console.plain(f"See {page}")
+
+
+def _amounts(of: dict[str, Any]) -> list[str]:
+    """Write documents and MB so that they stand below one another."""
+    return [f"{of['documents']:,}", f"{of['bytes'] / 1e6:,.2f}"]

@@ -21,6 +21,7 @@ class Staged:
     def __init__(self, folder: Path) -> None:
         self._paths = sorted(folder.glob("*.parquet"))
         self.rows = sum(pq.read_metadata(path).num_rows for path in self._paths)
+        self.columns = frozenset(pq.read_schema(self._paths[0]).names if self._paths else ())
 
     def tables(self, columns: Sequence[str] | None = None, first: int = 0, last: int | None = None) -> Iterator[Any]:
         """Yield tables of some columns, at least those that hold positions from first to last."""

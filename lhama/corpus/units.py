@@ -7,6 +7,7 @@ a killed stage keeps them and ends with the same bytes. A file that yields no ro
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lhama.corpus import engine, heldout
-from lhama.corpus.measure import FIELDS, measure
-from lhama.corpus.readers import READERS, Row, read_tales
-from lhama.corpus.sources import SourceFile, Unit, position_of
+from lhama.corpus.cleaning import Cleaning, clean, fields_of
+from lhama.corpus.domains import domain_keys
+from lhama.corpus.filelist import SourceFile
+from lhama.corpus.opt_out import opted_out, read_opt_out
+from lhama.corpus.readers import Row, read_tales
+from lhama.corpus.reading import read_rows
+from lhama.corpus.sources import Unit, position_of
 from lhama.record.files import read_json, write_json, writing
 
 PART_BYTES = 256 << 20
@@ -38,7 +43,9 @@ READ = pa.schema(
         ("id_low", pa.int64()),
     ]
 )
-STAGED = pa.schema([*READ, *(pa.field(name, kind) for name, kind in FIELDS.items())])
+
+
+DOMAIN = pa.field("domain", pa.int64())
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,10 @@ class Part:
     number: int
     folder: Path
     seed: int
+    cleaning: Cleaning
+    opt_out: Path | None = None
+    domains: bool = False
+    """Whether the domain of each document is kept, because a source may have only so many of each."""
     file: int = 0
     begin: int = 0
     taken: int = 0
@@ -86,15 +97,16 @@ def read_part(part: Part) -> Done:
 def _write(part: Part, report: Path) -> None:
     rows, size, taken = 0, 0, part.taken
     following: tuple[int, int, int] | None = None
-    with writing(part.path) as temporary, pq.ParquetWriter(temporary, STAGED, compression="zstd") as writer:
+    schema = pa.schema([*READ, *([DOMAIN] if part.domains else []), *fields_of(part.cleaning).items()])
+    with writing(part.path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for batch in _batches(part):
             if size >= part.limit:
                 break
-            table = _measured(batch, part.unit.source.name)
+            table = _measured(batch, part)
             writer.write_table(table, row_group_size=len(table))
             rows += len(table)
             size += pc.sum(table["bytes"]).as_py()
-            taken += sum(not row.reason for _, _, row in batch)
+            taken += sum(part.unit.source.counted(row) for _, _, row in batch)
             place, _, last = batch[-1]
             following = (place, last.line + 1, taken)
         else:
@@ -120,16 +132,16 @@ def _batches(part: Part) -> Iterator[list[Placed]]:
 
 
 def _rows(part: Part) -> Iterator[Placed]:
-    """Yield the rows of a unit from the part's beginning, as many documents as the source wants."""
-    wanted, taken = part.unit.source.documents, part.taken
+    """Yield the rows of a unit from the part's beginning, as many documents or bytes as the source wants."""
+    source, taken = part.unit.source, part.taken
     for place, file in enumerate(part.unit.files[part.file :], part.file):
         begin = part.begin if place == part.file else 0
         empty = begin == 0
         for row in _read(part, file, max(0, begin - 1)):
-            if wanted is not None and taken >= wanted:
+            if source.cap is not None and taken >= source.cap:
                 return
             empty = False
-            taken += not row.reason
+            taken += source.counted(row)
             yield place, file, row
         if empty:
             yield place, file, Row(0, None, "", reason="empty_file", detail="no document in the whole file")
@@ -141,19 +153,22 @@ def _read(part: Part, file: SourceFile, skip: int) -> Iterator[Row]:
         yield from read_tales(source.documents or 0, part.seed, skip)
         return
     try:
-        for row in READERS[file.kind](file.path, source.columns, skip):
+        for row in read_rows(file, source.columns, source.reading, skip):
             line = row.line
             yield row
     except OSError as error:  # a disk or network that fails while reading
         yield Row(line + 1, None, "", reason="unreadable_file", detail=str(error))
 
 
-def _measured(batch: list[Placed], source: str) -> Any:
-    """Make a staged table of rows: the engine measures the texts, the held-out rule looks at the names."""
+def _measured(batch: list[Placed], part: Part) -> Any:
+    """Make a table of rows: the engine cleans and measures the texts, the held-out rule looks at the names."""
+    source = part.unit.source.name
     names = [row.name if row.name is not None else f"{file.label}:{row.line}" for _, file, row in batch]
     digests = [heldout.digest(source, name) for name in names]
     keys = np.frombuffer(b"".join(digest[:16] for digest in digests), dtype=">i8").reshape(-1, 2).astype(np.int64)
     rows = [row for _, _, row in batch]
+    if part.opt_out is not None:
+        rows = _without_opted_out(rows, names, source, part.opt_out)
     table = pa.table(
         [
             [position_of(file, row.line) for _, file, row in batch],
@@ -169,4 +184,22 @@ def _measured(batch: list[Placed], source: str) -> Any:
         ],
         schema=READ,
     )
-    return engine.mapped(table, "text", measure, FIELDS).cast(STAGED)
+    if part.domains:
+        domains = domain_keys(row.url if not row.reason else None for row in rows)
+        table = table.append_column(DOMAIN, pa.array(domains.view(np.int64)))
+    return engine.mapped(table, "text", partial(clean, cleaning=part.cleaning), fields_of(part.cleaning))
+
+
+def _without_opted_out(rows: list[Row], names: list[str], source: str, path: Path) -> list[Row]:
+    """Leave nothing of documents whose owners want them out but the name and the reason."""
+    chosen = opted_out(pa.array(names, pa.large_string()), source, _opt_out_list(path))
+    return [
+        Row(row.line, row.name, "", reason="opted_out", detail="its id is in corpus.opt_out") if out else row
+        for row, out in zip(rows, chosen.tolist(), strict=True)
+    ]
+
+
+@cache
+def _opt_out_list(path: Path) -> Any:
+    """Read the list once in a process."""
+    return read_opt_out(path)

@@ -32,11 +32,11 @@ class Difference:
         return f"{self.key} {_short(self.old)} -> {_short(self.new)}"
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """List the keys that differ and matter."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], finished: bool = False) -> list[Difference]:
+    """List the keys that differ and matter; a finished stage may hold more than is asked for now."""
     found: list[Difference] = []
     for key in [*new, *(key for key in old if key not in new)]:
-        found += _differ(key, key, old.get(key, UNKNOWN), new.get(key, UNKNOWN))
+        found += _differ(key, key, old.get(key, UNKNOWN), new.get(key, UNKNOWN), finished)
     return found
 
 
@@ -55,9 +55,9 @@ def digest(outputs: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _differ(key: str, shown: str, old: Any, new: Any) -> Iterator[Difference]:
+def _differ(key: str, shown: str, old: Any, new: Any, finished: bool) -> Iterator[Difference]:
     """Compare one key; `shown` is its name with positions, such as train.phase[1].tokens."""
-    from lhama.plan.recipe import default_of, kind_of
+    from lhama.plan.recipe import MAY_STAY, default_of, kind_of
 
     try:
         kind = kind_of(key)
@@ -65,23 +65,25 @@ def _differ(key: str, shown: str, old: Any, new: Any) -> Iterator[Difference]:
         return
     old = default_of(key) if old is UNKNOWN else old
     new = default_of(key) if new is UNKNOWN else new
-    if kind == "operational" or old == new:
+    if kind == "operational" or old == new or (finished and new is None and key in MAY_STAY):
         return
     if _is_table_list(old) and _is_table_list(new):
-        yield from _differ_in_tables(key, shown, old, new, kind)
+        yield from _differ_in_tables(key, shown, old, new, kind, finished)
     elif kind == "extend":
         yield Difference(shown, old, new, "extend" if _grew(old, new) else "shrink")
     else:
         yield Difference(shown, old, new, "result")
 
 
-def _differ_in_tables(key: str, shown: str, old: list[Any], new: list[Any], kind: str) -> Iterator[Difference]:
+def _differ_in_tables(
+    key: str, shown: str, old: list[Any], new: list[Any], kind: str, finished: bool
+) -> Iterator[Difference]:
     """Compare lists of tables one by one; only the last old table of an extendable list may grow itself."""
     for position, (before, after) in enumerate(zip(old, new, strict=False)):
         for name in [*after, *(name for name in before if name not in after)]:
             label = f"{shown}[{position}].{name}"
             values = (before.get(name, UNKNOWN), after.get(name, UNKNOWN))
-            for found in _differ(f"{key}.{name}", label, *values):
+            for found in _differ(f"{key}.{name}", label, *values, finished):
                 past = found.kind == "extend" and position < len(old) - 1
                 yield Difference(found.key, found.old, found.new, "result" if past else found.kind)
     if len(old) != len(new):

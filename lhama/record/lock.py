@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -55,9 +56,11 @@ class Lock:
         self._file = file
 
     def free(self) -> None:
-        """Free the lock; closing the file does it."""
+        """Free the lock by name: closing the file would not do while a child that was forked meanwhile has it open."""
         if self._file is not None:
             self._file.truncate(0)
+            with suppress(OSError):  # a disk that knows no locks
+                _unlock(self._file)
             self._file.close()
             self._file = None
 
@@ -79,6 +82,14 @@ def _lock(file: IO[bytes]) -> None:
     elif MSVCRT is not None:
         file.seek(FAR)
         MSVCRT.locking(file.fileno(), MSVCRT.LK_NBLCK, 1)
+
+
+def _unlock(file: IO[bytes]) -> None:
+    if FCNTL is not None:
+        FCNTL.flock(file.fileno(), FCNTL.LOCK_UN)
+    elif MSVCRT is not None:
+        file.seek(FAR)
+        MSVCRT.locking(file.fileno(), MSVCRT.LK_UNLCK, 1)
 
 
 def _holder(file: IO[bytes]) -> str:

@@ -24,7 +24,7 @@ from lhama.record.stages import Stage, precious, refusal, stage_lock
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
 
-ORDER = ("corpus", "tokens", "train")  # each stands on those before it
+ORDER = ("read", "corpus", "tokens", "train")  # each stands on those before it
 SETTLED_NS = 2_000_000_000  # a younger file may change again within one tick of its time stamp
 
 
@@ -140,7 +140,7 @@ class Run:
         if not begin.is_file():
             return []
         then = read_json(begin)
-        found = differences(then["slice"], slice_for(self.recipe, stage))
+        found = differences(then["slice"], slice_for(self.recipe, stage), finished=not then.get("in_place"))
         return [change for change in found if not (then.get("in_place") and change.kind == "extend")]
 
     def _move_aside(self, stage: str) -> None:

@@ -104,7 +104,7 @@ class Stage:
         repair(self._home)
         manifest = read_manifest(self._home)
         if manifest is not None:
-            changes = self._changes(manifest)
+            changes = self._changes(manifest, finished=True)
             if not changes:
                 check(self._home, manifest, self.name)
                 self.done = True
@@ -162,9 +162,9 @@ class Stage:
     def _asked(self) -> Json:
         return {"format": self._format, "slice": self._slice, "inputs": self._inputs}
 
-    def _changes(self, then: Json) -> list[Difference]:
+    def _changes(self, then: Json, finished: bool = False) -> list[Difference]:
         """Say what differs between the work that is there and the work that is asked for."""
-        changes = differences(then["slice"], self._slice) + differing_inputs(then["inputs"], self._inputs)
+        changes = differences(then["slice"], self._slice, finished) + differing_inputs(then["inputs"], self._inputs)
         if then.get("format", 1) != self._format:
             changes.append(Difference("format", then.get("format", 1), self._format, "result"))
         return changes

@@ -25,7 +25,7 @@ from lhama.record.stages import stage_lock
 if TYPE_CHECKING:
     from lhama.record.run import Run
 
-STAGES = ("corpus", "tokens", "train", "release")
+STAGES = ("read", "corpus", "tokens", "train", "release")
 
 Json = dict[str, Any]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 STATES = {"done": "done", "working": "working now", "stopped": "stopped, continues", "waiting": "not begun"}
+_CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
 EXCERPT = 400  # characters of a batch's row that are shown
 
 
@@ -97,6 +98,25 @@ def batch_rows(step: int, rows: list[Json]) -> None:
         console.plain(place)
         text = " | ".join(text.strip() for text in row["texts"])
         console.plain("    " + text[:EXCERPT].replace("\n", "\n    ") + ("..." if len(text) > EXCERPT else ""))
+
+
+def document_rows(found: Json) -> None:
+    """Show documents of a corpus: where they come from, what is said of them, and how their text begins."""
+    shown = found["shown"]
+    of = f" of source {found['source']}" if found["source"] else ""
+    console.heading(f"{found['reason']}{of}: {len(shown)} of {found['documents']:,} documents")
+    for row in shown:
+        place = f"{row['file']}:{row['line']}" if "file" in row else row["url"]
+        parts = [row["source"], row["id"], place, row.get("detail")]
+        console.plain(_harmless("  ".join(part for part in parts if part)))
+        text = row["text"].strip()
+        shortened = text[:EXCERPT] + ("..." if len(text) > EXCERPT else "")
+        console.plain("    " + _harmless(shortened).replace("\n", "\n    "))
+
+
+def _harmless(text: str) -> str:
+    """Take the power over the terminal from a stranger's text: control characters become a visible mark."""
+    return text.translate(_CONTROLS)
 
 
 def closing(run: Run) -> None:

@@ -64,7 +64,6 @@ def test_killed_at_every_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(units, "BATCH_ROWS", 8)
     monkeypatch.setattr(corpus_stage, "Part", partial(Part, limit=1200))
     whole = result(work(tmp_path, tmp_path / "whole"))
-    assert not any("staging" in name for name in whole)
     replace, kills = os.replace, 0
 
     def dying(count: list[int], after: bool, source: Any, target: Any) -> None:
@@ -111,15 +110,15 @@ def test_killed_for_real_with_workers(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     environment = dict(os.environ, PYTHONPATH=str(Path(__file__).parents[2]))
     command = [sys.executable, str(script), str(tmp_path)]
-    staging = tmp_path / "killed" / "text" / "corpus.part" / "staging"
+    reading = tmp_path / "killed" / "text" / "read.part"
     with subprocess.Popen(
         [*command, str(tmp_path / "killed")], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         until = time.monotonic() + 60
-        while not any(staging.glob("*.json")) and process.poll() is None and time.monotonic() < until:
+        while not any(reading.glob("*.json")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
-    parts = {path: path.stat().st_mtime_ns for path in staging.glob("*.json")}
+    parts = {path: path.stat().st_mtime_ns for path in reading.glob("*.json")}
     assert parts, "killed before the first part was whole"
     whole = result(work(tmp_path, tmp_path / "whole"))
     assert result(work(tmp_path, tmp_path / "killed")) == whole

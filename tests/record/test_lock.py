@@ -39,12 +39,15 @@ def test_windows_locks_one_far_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     held: list[int] = []
 
     class Fake(ModuleType):
-        LK_NBLCK = 2
+        LK_UNLCK, LK_NBLCK = 0, 2
 
         @staticmethod
         def locking(descriptor: int, mode: int, count: int) -> None:
-            assert (mode, count) == (2, 1)
             position = os.lseek(descriptor, 0, os.SEEK_CUR)
+            if mode == 0:
+                held.remove(position)
+                return
+            assert (mode, count) == (2, 1)
             if held:
                 raise PermissionError(errno.EACCES, "held")
             held.append(position)
@@ -57,11 +60,12 @@ def test_windows_locks_one_far_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Lock(tmp_path / "train", "the train stage").take()
     assert held == [1 << 30]
     lock.free()
+    assert not held
 
 
 def test_a_disk_without_locks_is_worked_on_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake(ModuleType):
-        LOCK_EX, LOCK_NB = 2, 4
+        LOCK_EX, LOCK_NB, LOCK_UN = 2, 4, 8
 
         @staticmethod
         def flock(descriptor: int, mode: int) -> None:

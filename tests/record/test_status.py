@@ -19,15 +19,15 @@ def states(run: Run) -> list[str]:
 
 def test_stages_wait_work_stop_and_are_done(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     run = Run.open(make_recipe(), tmp_path)
-    assert states(run) == ["waiting"] * 4
+    assert states(run) == ["waiting"] * 5
     with run.stage("corpus") as stage:
-        assert states(Run.read(run.folder)) == ["working", "waiting", "waiting", "waiting"]
+        assert states(Run.read(run.folder)) == ["waiting", "working", "waiting", "waiting", "waiting"]
         assert not stage.done
     with run.stage("tokens") as stage:
         stage.incomplete()
     with run.stage("train", in_place=True) as stage:
         stage.incomplete()
-    assert states(run) == ["done", "stopped", "stopped", "waiting"]
+    assert states(run) == ["waiting", "done", "stopped", "stopped", "waiting"]
 
 
 def test_training_is_set_against_the_plan(make_recipe: MakeRecipe, tmp_path: Path) -> None:
