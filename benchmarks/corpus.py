@@ -133,14 +133,14 @@ def summed(rounds: list[Table]) -> Table:
     return found | {key: round(rate, 2) for key, rate in rates.items()} | {"rounds": rounds}
 
 
-def ladder(recipe: Recipe, home: Path, rounds: int) -> Table:
-    """Run the stage with one step more each time."""
+def ladder(recipe: Recipe, home: Path, rounds: int, before: Table) -> Table:
+    """Run the stage with one step more each time; rounds that were run before count as well."""
     recipes: dict[str, Recipe] = {}
     on: set[str] = set()
     for rung, steps in RUNGS.items():
         on |= set(steps)
         recipes[rung] = with_only(recipe, on)
-    took: dict[str, list[Table]] = {rung: [] for rung in RUNGS}
+    took: dict[str, list[Table]] = {rung: before.get(rung, {}).get("rounds", []) for rung in RUNGS}
     for number in range(rounds):
         for rung, one in recipes.items():
             took[rung].append(run_corpus(one, home))
@@ -182,8 +182,7 @@ def bounds(recipe: Recipe, rounds: int) -> Table:
     texts = [[json.loads(line)["text"] for line in one.splitlines()] for one in plain]
     size = sum(len(text.encode()) for of in texts for text in of) / 1e6
     columns = [pa.table({"text": pa.array(of, pa.large_string())}) for of in texts]
-    memory = np.zeros(1 << 28, np.uint8)
-    target = np.empty_like(memory)
+    memory, target = np.ones(1 << 28, np.uint8), np.ones(1 << 28, np.uint8)
 
     def unpack() -> None:
         for one in packed:
@@ -243,7 +242,7 @@ def compared_recipe(recipe: Recipe, paths: list[Path], near: bool) -> Recipe:
     """Do what the peers do: rules of four sets, and near duplicates."""
     whole = recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
     sources = [{"name": path.name.partition(".")[0], "path": str(path)} for path in paths]
-    whole["corpus"] |= OFF | {"rules": COMPARED, "near_duplicates": near, "source": sources, "workers": 2}
+    whole["corpus"] |= OFF | {"rules": COMPARED, "near_duplicates": near, "source": sources}
     return made(whole)
 
 
@@ -302,16 +301,17 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="a Python that has datatrove")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--add", action="store_true", help="rounds to those of the ladder of the same day")
     parser.add_argument("--megabytes", type=float, default=16.0, help="of the slice that peers are raced over")
     chosen = parser.parse_args()
     recipe = load(chosen.recipe)
     target = HERE / "results" / f"corpus-{os.cpu_count()}cores-{date.today().isoformat()}.json"
     result: Table = json.loads(target.read_text()) if target.is_file() else {}
     result |= {"date": date.today().isoformat(), "machine": platform.platform(), "cores": os.cpu_count()}
-    with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
         works: dict[str, Callable[[], Table]] = {
-            "ladder": lambda: ladder(recipe, home, chosen.rounds),
+            "ladder": lambda: ladder(recipe, home, chosen.rounds, result.get("ladder", {}) if chosen.add else {}),
             "profile": lambda: profile(chosen.recipe, chosen.rounds),
             "bounds": lambda: bounds(recipe, chosen.rounds),
             "peers": lambda: peers(recipe, home, chosen.peer, chosen.rounds, chosen.megabytes),
@@ -319,7 +319,8 @@ def main() -> None:
         for part in chosen.only:
             before = round(os.getloadavg()[0], 1)
             print(f"\n{part}, load of the machine before: {before}", flush=True)
-            result[part] = works[part]() | {"load_before": before}
+            name = part if part != "peers" else f"peers_{chosen.megabytes:g}_mb"
+            result[name] = works[part]() | {"load_before": before}
             target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"written to {target}")
 
