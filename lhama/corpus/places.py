@@ -18,6 +18,7 @@ class Places:
         self.sources = sources
         sizes = [len(source.files) for source in sources]
         self._firsts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)[:-1]])
+        self._last = (-1, "")  # the file that was named last: rows come in the order of files
 
     def source_numbers(self, positions: Integers) -> Integers:
         """Say which source each position belongs to."""
@@ -30,7 +31,10 @@ class Places:
 
     def label(self, position: int) -> str:
         """Name the file of a position."""
-        return self._file(position).label
+        number = position >> LINE_BITS
+        if self._last[0] != number:
+            self._last = (number, self._file(position).label)
+        return self._last[1]
 
     def line(self, position: int) -> int:
         """Say the line or row of a position."""

@@ -22,6 +22,7 @@ WHOLE_TXT = 16 << 20  # bytes; a larger .txt is taken for many documents with bl
 TXT_STRETCH = 1 << 20  # bytes; where such a file has no blank lines, a document ends at the first line end past this
 PARQUET_ROWS = 1024
 PARQUET_BYTES = 64 << 20  # of a column in a batch, as far as the file tells beforehand
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=str)  # made once: json.dumps makes one for each row
 DEEPEST = 200  # levels of lists and objects in a row; Python's own limit depends on who calls
 
 
@@ -104,7 +105,7 @@ def storable(text: str) -> str:
 
 def as_json(value: Any) -> str:
     """Write what else is known of a document."""
-    return storable(json.dumps(value, ensure_ascii=False, default=str))
+    return storable(_ENCODER.encode(value))
 
 
 Make = Callable[[int, dict[str, Any], Columns], Row]
