@@ -76,7 +76,14 @@ def _corpus(folder: Path) -> None:
     tales |= {"bytes_in": 31_204_118, "kept": 58_561, "heldout": 1_203, "dropped": {"exact_duplicate": 236}}
     tales |= {"bytes_out": 30_498_205, "words_out": 5_400_112}
     paper = {"name": "jornal", "language": "pt", "license": "cc-by-nc-4.0", "files": 3, "documents_in": 4210}
-    paper |= {"bytes_in": 12_880_442, "kept": 3_905, "heldout": 81, "bytes_out": 12_001_733, "words_out": 1_990_870}
+    paper |= {
+        "bytes_in": 12_880_442,
+        "kept": 3_905,
+        "heldout": 81,
+        "bytes_cleaned_away": 48_211,
+        "bytes_out": 12_001_733,
+        "words_out": 1_990_870,
+    }
     paper |= {"dropped": {"exact_duplicate": 150, "too_short": 61, "copy_of_heldout": 13}}
     example = {"id": "jornal.jsonl:17", "source": "jornal", "excerpt": "Leia também", "detail": "11 characters"}
     write(

@@ -98,6 +98,7 @@ def test_the_key_figures_are_the_records_own(made_run: MakeRun) -> None:
     assert seen["documents-heldout"] == sum(source["heldout"] for source in sources)
     assert seen["documents-dropped"] == sum(sum(source["dropped"].values()) for source in sources)
     assert seen["documents-in"] == seen["documents-kept"] + seen["documents-heldout"] + seen["documents-dropped"]
+    assert seen["cleaned-away"] == 48_211
     assert seen["tales-passed"] == 95  # four with faults, one more that does not name the hero
 
 

@@ -152,17 +152,25 @@ def _quoted(reason: str, meaning: str, examples: list[Row]) -> Markup:
     return join([tag("h3", reason_words(reason)), tag("p", meaning, class_="soft") if meaning else None, *quotes])
 
 
-def _notes(facts: Facts) -> Markup | None:
+def _notes(facts: Facts) -> Markup:
     broken = number(facts.corpus, "broken_total")
-    notes: list[str] = []
+    notes: list[Child] = []
     if broken:
         notes.append(
-            f"{numerals.counted(broken, 'row')} could not be read; the run’s corpus/rejected keeps them aside."
+            f"{numerals.counted(broken, 'row')} could not be read; the run’s corpus/rejected keeps them aside. "
         )
     replaced = number(facts.corpus, "replaced_characters")
     if replaced:
         notes.append(
             f"The character U+2581, which the vocabulary uses for spaces, was replaced "
-            f"{numerals.counted(replaced, 'time')}."
+            f"{numerals.counted(replaced, 'time')}. "
         )
-    return tag("p", " ".join(notes), class_="soft") if notes else None
+    cleaned = _sum(items(facts.corpus, "sources"), "bytes_cleaned_away")
+    if cleaned:
+        amount = value(numerals.size(cleaned), cleaned, "cleaned-away")
+        notes.append(join(["Inside kept documents, ", amount, " were cleaned away. "]))
+    notes.append(
+        "The run’s corpus/report.html shows every step of the cleaning: each rule with its threshold, duplicates, "
+        "languages, personal data, and examples kept and dropped side by side."
+    )
+    return tag("p", *notes, class_="soft")
