@@ -11,8 +11,8 @@ peers    datatrove with the same rules and near duplicates, and a filter over `d
 
     python benchmarks/corpus.py RECIPE [--peer PYTHON] [--rounds 3] [--only ladder ...] [--megabytes 16]
 
-PYTHON is an interpreter with datatrove 0.10.1, spacy, xxhash, zstandard and orjson; without it there is no race against
-datatrove. Results of parts that are left out are kept from the file of the same day, which is
+PYTHON is an interpreter with datatrove 0.10.1, spacy, tokenizers, `xxhash<4`, zstandard and orjson; without it there is
+no race against datatrove. Results of parts that are left out are kept from the file of the same day, which is
 benchmarks/results/corpus-HARDWARE-DATE.json.
 """
 

@@ -11,7 +11,8 @@ documents dropped that have such a partner. A second precision counts partners o
 
     python benchmarks/corpus_minhash.py CORPUS --peer PYTHON [--files NAME...] [--rounds 3]
 
-PYTHON is an interpreter with datatrove 0.10.1, spacy, xxhash and zstandard, whose spaCy needs other versions than ours.
+PYTHON is an interpreter with datatrove 0.10.1, spacy, tokenizers, `xxhash<4` and zstandard: datatrove hashes strings,
+which xxhash 4 refuses, and spaCy needs other versions than ours.
 """
 
 import argparse
