@@ -55,7 +55,8 @@ def _body(name: str, report: dict[str, Any]) -> str:
         "the source, as JSON).",
         "## The held-out split",
         'A document is held out when `int(sha256(source + "/" + id), 16) % 50 == 0`, decided before cleaning. Its text '
-        "is never changed, and exact copies of it are not in the training split.",
+        "is never changed, and exact copies of it are not in the training split. Where it stands inside a longer "
+        "training document (`heldout_in_training` above), it is left out of both.",
     ]
     if any(source["origin"] == "embedded" for source in report["sources"]):
         parts.append("The embedded tales are a teaching corpus, written by a program; they are no natural language.")

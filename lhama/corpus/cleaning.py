@@ -148,7 +148,7 @@ def _mended(text: Any, cleaning: Cleaning, columns: dict[str, Any]) -> Any:
         text, found = repair(text, steps)
         counts |= found
     if cleaning.lines and cleaning.looking.prose:
-        text, removed = _without_lines(text, cleaning.lines)
+        text, removed = _without_lines(text, cleaning.lines, cleaning.looking.language)
         counts |= removed
     columns |= {f"repair_{kind}": pa.array(count) for kind, count in counts.items()}
     return text
@@ -168,14 +168,15 @@ def _repairs(cleaning: Cleaning) -> list[str]:
     return names
 
 
-def _without_lines(text: Any, names: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
+def _without_lines(text: Any, names: tuple[str, ...], language: str) -> tuple[Any, dict[str, Any]]:
     from lhama.corpus.kernels.c4_lines import remove_lines
     from lhama.corpus.kernels.measure import LineRules
     from lhama.corpus.spans import column_of
     from lhama.corpus.words import texts_of
 
     off = LineRules(terminal=False, words=0, longest=0, javascript=False, policy=False, citations=False)
-    left, removed = remove_lines(texts_of(text), off._replace(**{name: getattr(LineRules(), name) for name in names}))
+    rules = off._replace(**{name: getattr(LineRules(), name) for name in names})
+    left, removed = remove_lines(texts_of(text), rules, language)
     return column_of(left), removed
 
 

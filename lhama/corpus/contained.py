@@ -1,13 +1,17 @@
-"""Find documents most of whose text stands in one earlier document: truncated copies, chapters of a book there is.
+"""Find documents most of whose text stands in another one: truncated copies, chapters, held-out text in longer ones.
 
 MinHash compares wholes: a copy cut to a third has a similarity of a third and is not found. Containment (Broder 1997)
 asks how much of the one stands in the other. Of the runs of words of each document one in RATE is kept, those with the
 smallest hashes of all that there can be: the same ones in every document, whatever its length (FracMinHash, Irber et
-al. 2022). In go these records, by parts; out comes which documents are dropped, each with the one that holds it. A
-document is dropped when at least `share` of its kept runs stand in a document before it in the order of sources that is
-not dropped itself; one with fewer than LEAST of them (70 words) is left alone.
+al. 2022). In go these records, by parts; out comes which documents leave, each with the one that is to blame.
 
-Two passes over slices of the key space: the first counts for each document how many of its runs came before at all, the
+- A training document is dropped when at least `share` of its kept runs stand in a document before it in the order of
+  sources that is not dropped itself; one with fewer than LEAST of them (about 35 words) is left alone.
+- Where a held-out document stands in training documents, the smaller loss is taken. Those of which it is half or more
+  are dropped; if one of them is longer, or there are HOLDERS of them, the held-out document leaves instead, because it
+  would measure what was learned by heart, and a book should not go for a paragraph.
+
+Two passes over slices of the key space: the first counts for each document how many of its runs others have at all, the
 second counts for the few that may be contained in which documents. Memory follows the slice, 24 bytes for each
 document, and the pairs of the second pass.
 """
@@ -28,8 +32,9 @@ from lhama.corpus.words import MULTIPLIER, Texts, cut, looked_at, mixed, room, t
 Integers = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
-RATE = 16
-"""One run in so many is kept: 8 bytes for about 100 bytes of text."""
+RATE = 8
+"""One run in so many is kept: 8 bytes for about 55 bytes of text. With 16, a third of the copies of 50 to 100 words
+had too few to be judged (docs/log.md)."""
 LEAST, FEW = 4, 8
 """Samples. Of fewer than FEW all must be there: were it half of the text, 7 of 7 would say so once in 128 times."""
 SHARE = 0.8
@@ -55,10 +60,21 @@ def sampled(texts: Texts, words: int = 5, rate: int = RATE) -> Samples:
     return Samples(keys, documents)
 
 
+class Contained(NamedTuple):
+    """Which documents leave, sorted by order, each with the one that is to blame."""
+
+    dropped: Clusters
+    """Training documents that stand in the other one."""
+    holding: Clusters
+    """Training documents that are half or more the held-out one."""
+    leaving: Clusters
+    """Held-out documents that stand in the training one."""
+
+
 def contained(
     parts: Iterable[Record], records: int, scratch: Path, share: float = SHARE, slice_records: int = SLICE_RECORDS
-) -> Clusters:
-    """Find the contained documents among about so many records; those of negative order are held out and stay."""
+) -> Contained:
+    """Find the contained documents among about so many records; those of negative order are held out."""
     with sliced(parts, (np.uint64, np.int64), slices_for(records, slice_records), scratch) as pieces:
         counts = counted_among(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         for keys, orders in pieces:
@@ -69,19 +85,46 @@ def contained(
 
 
 class Counts(NamedTuple):
-    """Documents by their sorted orders: how many of their kept runs an earlier one has, and how many there are."""
+    """Documents by their sorted orders: how many of their kept runs others may hold, and how many there are."""
 
     orders: Integers
     shared: Integers
     of: Integers
 
 
+class Groups(NamedTuple):
+    """Records whose key another one has, sorted by key and order.
+
+    For each where the records with its key begin, where those of training documents begin, and where they end.
+    """
+
+    orders: Integers
+    begins: Integers
+    training: Integers
+    ends: Integers
+
+
+def grouped(keys: Keys, orders: Integers) -> Groups:
+    """Bring records with equal keys together."""
+    by_key = np.argsort(keys)
+    keys = keys[by_key]
+    same = keys[1:] == keys[:-1]
+    shared = np.append(False, same)[: len(keys)] | np.append(same, False)[: len(keys)]
+    keys, orders = keys[shared], orders[by_key[shared]]
+    by_both = np.lexsort((orders, keys))  # those are few, so the slower sort has little to do
+    keys, orders = keys[by_both], orders[by_both]
+    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    sizes = np.diff(np.append(begins, len(keys)))
+    held = np.add.reduceat(orders < 0, begins, dtype=np.int64) if len(begins) else begins
+    return Groups(orders, *(np.repeat(column, sizes) for column in (begins, begins + held, begins + sizes)))
+
+
 def counted_among(keys: Keys, orders: Integers) -> Counts:
-    """Count for the documents in one slice."""
-    by_key = np.lexsort((orders, keys))
-    keys, orders = keys[by_key], orders[by_key]
-    came_before = np.append(False, keys[1:] == keys[:-1])[: len(keys)]
-    return _summed(orders, came_before.astype(np.int64), np.ones(len(orders), np.int64))
+    """Count for the documents in one slice: runs of an earlier one; for held-out documents, of any training one."""
+    found, begins, training, ends = grouped(keys, orders)
+    held = np.where(found < 0, training < ends, begins < np.arange(len(found)))
+    ones = np.ones(len(orders), np.int64)
+    return _summed(np.append(found, orders), np.append(held, 0 * ones), np.append(np.zeros(len(found), np.int64), ones))
 
 
 def summed(one: Counts, two: Counts) -> Counts:
@@ -90,36 +133,67 @@ def summed(one: Counts, two: Counts) -> Counts:
 
 
 def likely(counts: Counts, share: float = SHARE) -> Integers:
-    """Return the orders of the documents that earlier ones may hold, from the counts of all slices."""
-    return counts.orders[(counts.orders >= 0) & _enough(counts.shared, counts.of, share)]
+    """Return the orders of the documents that others may hold, from the counts of all slices."""
+    return counts.orders[_enough(counts.shared, counts.of, share)]
 
 
 def holders_among(keys: Keys, orders: Integers, candidates: Integers) -> tuple[Integers, ...]:
-    """Return (candidate, earlier document, how many runs of this slice both have)."""
-    by_key = np.lexsort((orders, keys))
-    keys, orders = keys[by_key], orders[by_key]
-    begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
-    group = np.repeat(begins, np.diff(np.append(begins, len(keys))))
+    """Return (candidate, document that may hold it, how many runs of this slice both have)."""
+    orders, begins, training, ends = grouped(keys, orders)
     asked = np.flatnonzero(np.isin(orders, candidates))
+    first = np.where(orders[asked] < 0, training[asked], begins[asked])
+    end = np.where(orders[asked] < 0, ends[asked], asked)
     found = [(orders[asked[:0]], orders[asked[:0]])]
     for rank in range(HOLDERS):
-        later = asked[asked > group[asked] + rank]
-        found.append((orders[later], orders[group[later] + rank]))
+        more = first + rank < end
+        found.append((orders[asked[more]], orders[first[more] + rank]))
     one, two = (np.concatenate(column) for column in zip(*found, strict=True))
     return _counted(one, two, np.ones(len(one), np.int64))
 
 
-def decided(pairs: Iterable[tuple[Integers, ...]], counts: Counts, share: float = SHARE) -> Clusters:
-    """Drop each candidate of which one earlier document, itself not dropped, has enough runs: the one with most."""
+def decided(pairs: Iterable[tuple[Integers, ...]], counts: Counts, share: float = SHARE) -> Contained:
+    """Decide about the candidates of which one document has enough runs: held-out text first, then the others."""
     one, two, both = _counted(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
     enough = _enough(both, counts.of[np.searchsorted(counts.orders, one)], share)
     one, two, both = one[enough], two[enough], both[enough]
+    half = 2 * both >= counts.of[np.searchsorted(counts.orders, two)]
+    inside, copies = one < 0, set(one[two < 0].tolist())
+    holding, leaving = _yielding(one[inside].tolist(), two[inside].tolist(), half[inside].tolist(), copies)
     dropped: dict[int, int] = {}
     best: dict[int, int] = {}
-    for order, holder, count in zip(one.tolist(), two.tolist(), both.tolist(), strict=True):  # in their order
-        if holder not in dropped and count > best.get(order, 0):
+    rest = (column[~inside].tolist() for column in (one, two, both))
+    for order, holder, count in zip(*rest, strict=True):  # in their order
+        if order not in holding and holder not in holding and holder not in dropped and count > best.get(order, 0):
             dropped[order], best[order] = holder, count
-    return Clusters(np.array(list(dropped), np.int64), np.array(list(dropped.values()), np.int64))
+    return Contained(_clusters(dropped), _clusters(holding), _clusters(leaving))
+
+
+def _yielding(
+    held: list[int], holders: list[int], half: list[bool], copies: set[int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Choose which training documents go for held-out ones, and which held-out ones for training documents.
+
+    `copies` are training documents that stand in held-out ones: they go in any case.
+    """
+    found: dict[int, list[tuple[int, bool]]] = {}
+    for order, holder, mostly in zip(held, holders, half, strict=True):
+        found.setdefault(order, []).append((holder, mostly))
+    holding: dict[int, int] = {}
+    leaving: dict[int, int] = {}
+    for order, those in found.items():
+        longer = [holder for holder, mostly in those if not mostly and holder not in copies]
+        if longer or len(those) >= HOLDERS:  # of so many, more may be unknown
+            leaving[order] = longer[0] if longer else those[0][0]
+            continue
+        for holder, _ in those:
+            if holder not in copies:
+                holding.setdefault(holder, order)
+    return holding, leaving
+
+
+def _clusters(found: dict[int, int]) -> Clusters:
+    orders = sorted(found)
+    return Clusters(np.array(orders, np.int64), np.array([found[order] for order in orders], np.int64))
 
 
 def _summed(orders: Integers, shared: Integers, of: Integers) -> Counts:

@@ -30,7 +30,7 @@ class Names(NamedTuple):
 
 
 class Later(NamedTuple):
-    """Training documents that one decision drops: sorted positions, and the order of the document that stays for each.
+    """Documents that one decision drops: sorted positions, and the order of the document that stays for each.
 
     An order below 0 is that of a held-out document; then `of_heldout` is the reason. Without `originals` no document
     stands for another.
@@ -55,6 +55,8 @@ class Decisions:
     """How many texts of each source came before, in whatever source."""
     groups: dict[int, int] | None = None
     """How many groups of near duplicates there are of each size."""
+    leaving: Later | None = None
+    """The held-out documents that are held out no longer, because they stand in longer training documents."""
 
 
 def held_out(table: Any, names: Names) -> Any:
@@ -72,7 +74,8 @@ def new_name(name: str, suffixes: int, place: str) -> str:
 
 def original_of(position: int, verdict: str, decisions: Decisions) -> int | None:
     """Say which document stays for one that was dropped with this verdict."""
-    for later in decisions.later:
+    leaving = () if decisions.leaving is None else (decisions.leaving,)
+    for later in (*decisions.later, *leaving):
         if later.originals is None or verdict not in (later.reason, later.of_heldout):
             continue
         found, where = find(later.positions, np.array([position], dtype=np.int64))

@@ -3,7 +3,7 @@
 In go the staged rows, out comes `Decisions`. The decisions come one after the other, each among the documents that the
 ones before have left: equal texts, nearly equal ones, documents most of which stands in another one, documents beyond
 a domain's cap, lines that stand in many documents. The first document in the order of sources, files and rows stays;
-held-out ones come before all others and always stay.
+held-out ones come before all others and stay, but for those that stand in a longer training document (contained.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lhama.record import console
 if TYPE_CHECKING:
     from lhama.corpus.boilerplate import Repeated
 
-SAMPLE_BYTES = 96  # of text for each sampled run, about
+SAMPLE_BYTES = 48  # of text for each sampled run, about
 LINE_BYTES = 128  # of text for each line that is long enough to count, about
 
 
@@ -37,14 +37,15 @@ def decide(staged: Staged, places: Places, judging: Judging, scratch: Path) -> D
     names = settle_names(staged, places)
     standing = _Standing(staged, places, judging, names)
     later = [_exact(standing, judging.exact)]
-    groups = None
+    groups = leaving = None
     if judging.near:
         console.say(f"Looking for near duplicates: {_recall(judging)}.")
         near, groups = _near(standing, judging.near, scratch)
         later.append(near)
     if judging.contained is not None:
         console.say("Looking for documents that stand in others.")
-        later.append(_contained(standing, judging.contained, scratch))
+        more, leaving = _contained(standing, judging.contained, scratch)
+        later += more
     if any(source.domain_cap is not None for source in judging.sources):
         later.append(_capped(standing, judging))
     lines = None
@@ -52,7 +53,7 @@ def decide(staged: Staged, places: Places, judging: Judging, scratch: Path) -> D
         console.say("Looking for lines that repeat.")
         lines = _repeated_lines(standing, judging.repeated_lines, scratch)
         later.append(_hollow(standing, lines))
-    return Decisions(names, tuple(later), lines, _repeats(standing, places), groups)
+    return Decisions(names, tuple(later), lines, _repeats(standing, places), groups, leaving)
 
 
 class _Standing:
@@ -147,7 +148,8 @@ def _near(standing: _Standing, bands: int, scratch: Path) -> tuple[Later, dict[i
     return later, clusters.histogram()
 
 
-def _contained(standing: _Standing, share: float, scratch: Path) -> Later:
+def _contained(standing: _Standing, share: float, scratch: Path) -> tuple[list[Later], Later]:
+    """Find documents that stand in others; of a held-out one in a training one, the smaller goes."""
     from lhama.corpus.contained import contained
 
     def parts() -> Iterator[Any]:
@@ -156,8 +158,13 @@ def _contained(standing: _Standing, share: float, scratch: Path) -> Later:
             chosen = stand[documents]
             yield keys[chosen], order[documents[chosen]]
 
-    clusters = contained(parts(), standing.bytes // SAMPLE_BYTES, scratch, share)
-    return standing.strike("contained", "near_copy_of_heldout", clusters.dropped, clusters.original)
+    found = contained(parts(), standing.bytes // SAMPLE_BYTES, scratch, share)
+    later = [
+        standing.strike("contained", "near_copy_of_heldout", *found.dropped),
+        standing.strike("holds_heldout", "holds_heldout", *found.holding),
+    ]
+    leaving, holders = found.leaving
+    return later, Later("heldout_in_training", "heldout_in_training", leaving + HELD_OUT, holders)
 
 
 def _capped(standing: _Standing, judging: Judging) -> Later:

@@ -26,4 +26,6 @@ def judge(table: Any, decisions: Decisions, judging: Judging, numbers: Integers)
             of_heldout[found] = later.originals[where[found]] < 0
             verdicts[of_heldout] = later.of_heldout
     verdicts[held_out(table, decisions.names)] = HELDOUT
+    if decisions.leaving is not None:
+        verdicts[find(decisions.leaving.positions, positions)[0]] = decisions.leaving.reason
     return verdicts

@@ -10,7 +10,10 @@ from lhama.record.page import figures, numerals
 from lhama.record.page.markup import Child, Markup, figure, folded, join, section, table, tag, value
 
 Report = dict[str, Any]
-COPIES = ("exact_duplicate", "copy_of_heldout", "near_duplicate", "near_copy_of_heldout", "contained")
+COPIES = (
+    *("exact_duplicate", "copy_of_heldout", "near_duplicate", "near_copy_of_heldout"),
+    *("contained", "holds_heldout", "heldout_in_training"),
+)
 MOST_SOURCES = 4
 MOST_LANGUAGES = 6
 

@@ -26,6 +26,8 @@ STEPS = (
         "copy_of_heldout": "exact duplicates",
         "exact_duplicate": "exact duplicates",
         "contained": "contained in others",
+        "holds_heldout": "held-out text in training",
+        "heldout_in_training": "held-out text in training",
         "domain_full": "full domains",
         "boilerplate": "boilerplate",
     }

@@ -55,6 +55,8 @@ REPEATED = {
     "near_copy_of_heldout": "The text is nearly a held-out document, which training must not see.",
     "near_duplicate": "Nearly the same text came before, in this source or another one.",
     "contained": "Most of the text stands in one document that came before.",
+    "holds_heldout": "Half of the text or more is a held-out document, which training must not see.",
+    "heldout_in_training": "It was held out, but stands in a longer document of the training text.",
     "domain_full": "Its domain has as many documents as the source may have of each.",
     "boilerplate": "Without the lines that repeat in its source hardly anything is left.",
 }

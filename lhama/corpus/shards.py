@@ -218,6 +218,7 @@ def detail_of(position: int, verdict: str, decisions: Decisions, places: Places)
     if first is None:
         return ""
     said = "the same text as" if verdict in ("exact_duplicate", "copy_of_heldout") else "nearly, or a part of,"
+    said = "holds" if verdict == "holds_heldout" else said
     return f"{said} {places.source(first).name}: {places.label(first)}:{places.line(first)}"
 
 

@@ -36,7 +36,7 @@ from lhama.record import console
 from lhama.record.files import write_json, write_text
 from lhama.record.run import Run
 
-FORMAT = 2
+FORMAT = 3
 SCRATCH = "scratch"  # of the folder corpus/: there while decisions are taken
 TOOLS = "tools"  # of the folder read/: what was trained or indexed before the reading
 TOLD = 12  # lines of the table of reasons; what has no room is summed in the last one

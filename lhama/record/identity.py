@@ -33,7 +33,7 @@ class Difference:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], finished: bool = False) -> list[Difference]:
-    """List the keys that differ and matter; a finished stage may hold more than is asked for now."""
+    """List the keys that differ and matter; a finished reading may hold more than is asked for now."""
     found: list[Difference] = []
     for key in [*new, *(key for key in old if key not in new)]:
         found += _differ(key, key, old.get(key, UNKNOWN), new.get(key, UNKNOWN), finished)

@@ -140,7 +140,7 @@ class Run:
         if not begin.is_file():
             return []
         then = read_json(begin)
-        found = differences(then["slice"], slice_for(self.recipe, stage), finished=not then.get("in_place"))
+        found = differences(then["slice"], slice_for(self.recipe, stage), finished=stage == "read")
         return [change for change in found if not (then.get("in_place") and change.kind == "extend")]
 
     def _move_aside(self, stage: str) -> None:

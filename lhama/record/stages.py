@@ -164,7 +164,9 @@ class Stage:
 
     def _changes(self, then: Json, finished: bool = False) -> list[Difference]:
         """Say what differs between the work that is there and the work that is asked for."""
-        changes = differences(then["slice"], self._slice, finished) + differing_inputs(then["inputs"], self._inputs)
+        changes = differences(then["slice"], self._slice, finished and self.name == "read") + differing_inputs(
+            then["inputs"], self._inputs
+        )
         if then.get("format", 1) != self._format:
             changes.append(Difference("format", then.get("format", 1), self._format, "result"))
         return changes

@@ -52,6 +52,7 @@ def test_lines_leave_documents(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     rows = documents(tmp_path)
     first = names("fonte", 1)[0]
     lines = ["Ative o JavaScript do seu navegador para ver esta página.", "This site uses cookies to know you."]
+    lines.append("Leia a Política de Privacidade deste site antes de continuar.")
     good = sentences("linhas", 6)
     rows[first] = "\n".join([*lines, *good, "Oi."])
     write(tmp_path / "fonte.jsonl", rows)
@@ -61,7 +62,7 @@ def test_lines_leave_documents(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     assert {name: of["times"] for name, of in repairs.items() if of["times"]} == {
         "few_words_lines": 1,
         "javascript_lines": 1,
-        "policy_lines": 1,
+        "policy_lines": 2,
     }
     recount(made, {"fonte": rows})
 

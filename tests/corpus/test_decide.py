@@ -102,16 +102,45 @@ class Plain:
     def contained(self, share: float) -> None:
         standing = self.standing()
         having = {run: [at for at in standing if run in self.documents[at].samples] for run in range(13)}
+        held = [at for at in standing if self.verdicts[at] == "heldout"]
+        training = [at for at in standing if self.verdicts[at] == "kept"]
+
+        def enough(inner: int, outer: int, among: list[int]) -> bool:
+            samples = self.documents[inner].samples
+            both = sum(outer in [at for at in having[run] if at in among][:HOLDERS] for run in samples)
+            most = len(samples) if len(samples) < FEW else share * len(samples)
+            return len(samples) >= LEAST and both >= most
+
+        copies = {at for at in training if any(enough(at, other, standing) for other in held)}
+        holding: dict[int, int] = {}
+        leaving = []
+        for number in held:
+            mine = self.documents[number].samples
+            holders = [at for at in training if enough(number, at, training)]
+            longer = [at for at in holders if self.longer(at, mine, having, training) and at not in copies]
+            if longer or len(holders) >= HOLDERS:
+                leaving.append(number)
+            else:
+                holding |= {at: number for at in holders if at not in copies and at not in holding}
         found: dict[int, int] = {}
         for place, number in enumerate(standing):
+            if number in holding:
+                continue
             samples, best = self.documents[number].samples, 0
             for other in standing[:place]:
                 both = sum(other in having[run][:HOLDERS] for run in samples)
-                enough = both == len(samples) if len(samples) < FEW else both >= share * len(samples)
-                asked = self.verdicts[number] == "kept" and len(samples) >= LEAST
-                if asked and enough and other not in found and both > best:
+                asked = self.verdicts[number] == "kept" and other not in found and other not in holding
+                if asked and enough(number, other, standing) and both > best:
                     found[number], best = other, both
         self.drop(found, "contained", "near_copy_of_heldout")
+        self.drop(holding, "holds_heldout", "holds_heldout")
+        for number in leaving:
+            self.verdicts[number] = "heldout_in_training"
+
+    def longer(self, holder: int, mine: frozenset[int], having: dict[int, list[int]], training: list[int]) -> bool:
+        """Tell whether less than half of the holder is the held-out document."""
+        both = sum(holder in [at for at in having[run] if at in training][:HOLDERS] for run in mine)
+        return 2 * both < len(self.documents[holder].samples)
 
     def cap(self, most: int) -> None:
         taken: dict[int, int] = {}
@@ -194,7 +223,9 @@ def test_every_verdict_is_that_of_the_definition(
         original = original_of(position, verdict, decisions)
         if verdict in ("exact_duplicate", "near_duplicate", "contained"):
             assert original is not None and original < position
-        elif verdict in ("copy_of_heldout", "near_copy_of_heldout"):
-            assert original is not None and plain.verdicts[original & line] == "heldout"
+        elif verdict == "heldout_in_training":
+            assert original is not None and documents[original & line].characters >= MINIMUM
+        elif verdict in ("copy_of_heldout", "near_copy_of_heldout", "holds_heldout"):
+            assert original is not None and plain.verdicts[original & line] in ("heldout", "heldout_in_training")
         else:
             assert original is None

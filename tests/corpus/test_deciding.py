@@ -56,6 +56,29 @@ def test_contained_documents(make_corpus: MakeCorpus, tmp_path: Path) -> None:
     recount(made, {"fonte": rows})
 
 
+def test_held_out_text_inside_training_text(make_corpus: MakeCorpus, tmp_path: Path) -> None:
+    """What is half held-out text leaves training; of a book with a held-out paragraph, the paragraph goes."""
+    half, inside, alone = names("fonte", 3, held=True)
+    tested, paragraph = sentences("medido", 14), sentences("trecho", 5)
+    book = sentences("livro", 60)
+    rows = {
+        half: " ".join(tested),
+        inside: " ".join(paragraph),
+        alone: prose("só", 8),
+        "metade": " ".join([*sentences("antes", 10), *tested]),
+        "livro": " ".join([*book[:30], *paragraph, *book[30:]]),
+    }
+    write(tmp_path / "fonte.jsonl", rows)
+    made = make_corpus(source(), "contained = 0.8")
+    assert reasons(made) == {"metade": "holds_heldout", inside: "heldout_in_training"}
+    details = {row["id"]: row["detail"] for row in made.rejected}
+    assert details["metade"] == "holds fonte: fonte.jsonl:1"
+    assert details[inside] == "nearly, or a part of, fonte: fonte.jsonl:5"
+    assert kept(made) == {"livro": rows["livro"]}
+    assert made.report["totals"]["heldout"] == 2
+    assert reasons(make_corpus(source())) == {}  # what is no longer asked for is decided anew
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 def test_lines_that_repeat(ending: str, make_corpus: MakeCorpus, tmp_path: Path) -> None:
     head = "Jornal da Vila, fundado pelo barqueiro em 1912,  circula aos domingos\tdepois da missa."

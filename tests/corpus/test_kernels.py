@@ -1,18 +1,22 @@
 """The kernels of the quality rules against plain-Python definitions of every rule, on arbitrary Unicode."""
 
 import re
+import tomllib
 import unicodedata
 from collections import Counter
+from importlib.resources import files
 from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lhama.corpus.kernels.c4_lines import REMOVED, remove_lines
 from lhama.corpus.kernels.characters import ENDS_SENTENCE, PUNCTUATION, code_points
 from lhama.corpus.kernels.measure import ALL_LINES, MEASURES, LineRules, measure_texts
+from lhama.corpus.kernels.phrases import MOST_STATES, machine_for
 from lhama.corpus.words import texts_of
 
 STOP_WORDS = ("de", "a", "é", "o", "que")
@@ -296,8 +300,8 @@ def lines_by_definition(text: str, rules: LineRules) -> tuple[str, dict[str, int
     return "\n".join(kept).strip(), {name: removed[name] for name in REMOVED}
 
 
-def without_lines(texts: list[str], rules: LineRules) -> list[tuple[str, dict[str, int]]]:
-    (data, offsets), removed = remove_lines(texts_of(pa.array(texts, pa.large_string())), rules)
+def without_lines(texts: list[str], rules: LineRules, language: str = "en") -> list[tuple[str, dict[str, int]]]:
+    (data, offsets), removed = remove_lines(texts_of(pa.array(texts, pa.large_string())), rules, language)
     left = [data[offsets[row] : offsets[row + 1]].tobytes().decode() for row in range(len(texts))]
     return [(left[row], {name: int(column[row]) for name, column in removed.items()}) for row in range(len(texts))]
 
@@ -306,6 +310,56 @@ def without_lines(texts: list[str], rules: LineRules) -> list[tuple[str, dict[st
 @given(st.lists(DIRTY, max_size=4), RULES)
 def test_lines_are_removed_as_the_definition_removes_them(texts: list[str], rules: LineRules) -> None:
     assert without_lines(texts, rules) == [lines_by_definition(text, rules) for text in texts]
+
+
+def own_policies(language: str) -> list[str]:
+    table = tomllib.loads((files("lhama.corpus.languages") / f"{language}.toml").read_text(encoding="utf-8"))
+    return [str(phrase) for phrase in table.get("policies", [])]
+
+
+LANGUAGES = ("pt", "es", "fr", "gl", "en")
+NEAR_POLICIES = st.sampled_from(
+    [
+        *(phrase[cut:] for language in LANGUAGES for phrase in own_policies(language) for cut in (0, 0, 0, 4)),
+        "Polí",
+        "\n",
+    ]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(LANGUAGES), st.lists(st.one_of(NEAR_POLICIES, NEAR_POLICIES.map(str.upper), PIECES), max_size=12)
+)
+def test_a_language_adds_its_own_policies(language: str, pieces: list[str]) -> None:
+    """The rule takes out the lines with C4's phrases and those with the language's own, in any case, and no others."""
+    text = "".join(pieces)
+    known = (*POLICIES, *own_policies(language))
+    lines = [line.strip() for line in text.splitlines()]
+    speaking = [any(phrase in line.lower() for phrase in known) for line in lines]
+    rules = LineRules(terminal=False, words=0, longest=0, javascript=False, policy=True, citations=False)
+    left, removed = without_lines([text], rules, language)[0]
+    assert removed["policy_lines"] == sum(speaking)
+    assert left == "\n".join(line for line, said in zip(lines, speaking, strict=True) if not said).strip()
+
+
+def test_policies_are_said_in_every_language() -> None:
+    said = {
+        "pt": "Leia a nossa POLÍTICA de privacidade.",
+        "es": "Consulte los Términos de uso del sitio.",
+        "fr": "Notre politique de confidentialité a changé.",
+        "gl": "Este sitio utiliza cookies propias.",
+    }
+    rules = LineRules(False, 0, 0, False, True, False)
+    for language, line in said.items():
+        assert without_lines([line], rules, language)[0][0] == ""
+        assert without_lines([line], rules, "en")[0][0] == without_lines([line], rules, "tlh")[0][0] == line
+        assert without_lines(["A receita dos biscoitos da avó."], rules, language)[0][0] != ""
+
+
+def test_too_many_phrases_are_refused() -> None:
+    with pytest.raises(ValueError, match=f"there are {MOST_STATES}"):
+        machine_for({f"{number:03} palavras": 1 for number in range(40)})
 
 
 @settings(deadline=None)

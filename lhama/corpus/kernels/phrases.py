@@ -4,7 +4,10 @@ In go phrases, out comes a machine (Aho and Corasick 1975) as two tables: the cl
 each class. Bytes that no phrase has share a class, so the machine fits into the fastest memory.
 """
 
+import tomllib
+from collections.abc import Mapping
 from functools import cache
+from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numba
@@ -14,6 +17,7 @@ from lhama.corpus.words import Bytes
 
 SCRIPT, LOREM, POLICY, CURLY = 1, 2, 4, 8
 STRETCH, LONGEST = 256, 16  # bytes
+MOST_STATES = 256  # a state is a byte
 PHRASES = {
     "javascript": SCRIPT,
     "lorem ipsum": LOREM,
@@ -40,13 +44,32 @@ class Machine(NamedTuple):
 @cache
 def machine() -> Machine:
     """Build the machine for PHRASES."""
-    spelled = {phrase.encode(): bit for phrase, bit in PHRASES.items()}
-    spelled |= {phrase.replace("k", KELVIN).encode(): bit for phrase, bit in PHRASES.items()}
+    return machine_for(PHRASES)
+
+
+@cache
+def policies(language: str) -> Machine:
+    """Build the machine for how a language (ISO 639-1) speaks of privacy and cookies; without a list it finds nothing.
+
+    The phrases stand in languages/*.toml, in small letters without accents: only ASCII has cases here, and "tica de
+    privacidade" is in every way to write "política".
+    """
+    listed = files("lhama.corpus.languages") / f"{language}.toml"
+    table = tomllib.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {}
+    return machine_for(dict.fromkeys(table.get("policies", ()), POLICY))
+
+
+def machine_for(phrases: Mapping[str, int]) -> Machine:
+    """Build the machine for phrases, each with its bit."""
+    spelled = {phrase.encode(): bit for phrase, bit in phrases.items()}
+    spelled |= {phrase.replace("k", KELVIN).encode(): bit for phrase, bit in phrases.items()}
     letters = sorted({byte for phrase in spelled for byte in phrase})
     classes = np.zeros(256, np.uint8)
     for number, letter in enumerate(letters, 1):
         classes[letter] = classes[ord(chr(letter).upper()) if letter < 128 else letter] = number
-    starts = sorted({phrase[:size] for phrase in spelled for size in range(len(phrase) + 1)})
+    starts = sorted({b"", *(phrase[:size] for phrase in spelled for size in range(len(phrase) + 1))})
+    if len(starts) > MOST_STATES:
+        raise ValueError(f"{len(phrases)} phrases need {len(starts)} states, and there are {MOST_STATES}")
     state_of = {start: state for state, start in enumerate(starts)}
     moves = np.zeros((len(starts), len(letters) + 1), np.uint8)
     found = np.zeros(len(starts), np.uint8)
