@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lhama.model.attention import activate
 from lhama.plan import arithmetic, hardware
 from lhama.plan.problem import Problem
 
@@ -28,6 +29,7 @@ COMPILE_SECONDS = 55.0
 COMPILE_GAIN = 1.6
 # Compile where the run is expected to take this long: break-even, doubled, as expectations err.
 WORTH_COMPILING = 2 * COMPILE_SECONDS * COMPILE_GAIN / (COMPILE_GAIN - 1)
+AMPERE, VOLTA = (8, 0), (7, 0)  # compute capabilities of NVIDIA's GPUs
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class Device:
     kind: str
     """cuda, mps or cpu."""
     precision: str
-    """fp32 or bf16: the arithmetic of matrix products; masters are always fp32."""
+    """fp32, tf32, bf16 or fp16: the arithmetic of matrix products; masters are always fp32."""
     compile: bool
     threads: int
     why_precision: str
     why_compile: str
+    attention: str = "auto"
+    """What recipes call train.attention, or FA3, FA4 where torch has such a kernel here."""
 
     @property
     def place(self) -> torch.device:
@@ -51,7 +55,7 @@ class Device:
     @property
     def dtype(self) -> torch.dtype:
         """Return the type of the weights that compute."""
-        return torch.bfloat16 if self.precision == "bf16" else torch.float32
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision, torch.float32)
 
     def start(self) -> None:
         """Give torch the threads that were decided on; on a processor, forbid kernels whose sums depend on chance.
@@ -60,6 +64,7 @@ class Device:
         whatever order they come: the same run gave other bits after 34 steps (docs/log.md, 2026-11-21).
         """
         torch.set_num_threads(self.threads)
+        torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
         if self.kind == "cpu":
             torch.use_deterministic_algorithms(True)
             # A guard for debugging that costs time.
@@ -81,7 +86,9 @@ def pick(recipe: Recipe) -> Device:
     precision, why_precision = _precision(recipe.train.precision, kind)
     compiled, why_compile = _compile(recipe, kind, precision)
     threads = recipe.train.threads or hardware.usable_cores()
-    return Device(kind, precision, compiled, threads, why_precision, why_compile)
+    capability = torch.cuda.get_device_capability() if kind == "cuda" else (0, 0)
+    kernel = activate(recipe.train.attention, capability)
+    return Device(kind, precision, compiled, threads, why_precision, why_compile, kernel)
 
 
 def device_name(kind: str) -> str:
@@ -100,11 +107,20 @@ def _kind(accelerator: str) -> str:
 
 def _precision(asked: str, kind: str) -> tuple[str, str]:
     """Take bf16 where the device multiplies it faster than fp32."""
+    capability = torch.cuda.get_device_capability() if kind == "cuda" else (0, 0)
+    if asked == "tf32" and capability < AMPERE:
+        raise Problem(
+            "tf32 is of NVIDIA's GPUs from Ampere on, and there is none here",
+            key="train.precision",
+            remedy='take "auto" or "fp32"',
+        )
     if asked != "auto":
         return asked, "the recipe asks for it"
     if kind == "cuda":
-        fast = torch.cuda.get_device_capability() >= (8, 0)  # Ampere; earlier cards emulate bf16
-        return ("bf16", "the GPU computes it") if fast else ("fp32", "the GPU is older than bf16")
+        if capability >= AMPERE:
+            return "bf16", "the GPU computes it"
+        old = "the GPU is older than bf16"  # which it would emulate
+        return ("fp16", f"{old} and has tensor cores for fp16") if capability >= VOLTA else ("fp32", old)
     if kind == "mps":
         return "fp32", "bf16 on Apple's GPUs is not tried yet"
     machine = hardware.this_machine()

@@ -11,15 +11,17 @@ queries), D size of a head, E hidden size, F intermediate size, V vocabulary, S 
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lhama.model.attention import blocks_pay, causal_in_blocks
+from lhama.model.attention import Documents, attend
 from lhama.model.config import LlamaConfig
 from lhama.model.loss import summed_cross_entropy
+from lhama.model.recompute import recomputed
 
 __all__ = ["Cache", "Llama", "LlamaConfig"]
 
@@ -68,32 +70,41 @@ class Attention(nn.Module):
         super().__init__()
         self.head_dim = config.head_dim
         self.grouped = config.num_key_value_heads != config.num_attention_heads
+        self.kind = "auto"  # of attention.py
         query, shared = (n * config.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
         self.q_proj = nn.Linear(config.hidden_size, query, bias=False)
         self.k_proj = nn.Linear(config.hidden_size, shared, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, shared, bias=False)
         self.o_proj = nn.Linear(query, config.hidden_size, bias=False)
+        self.fused: Tensor | None = None
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int, documents: Documents | None = None
+    ) -> Tensor:
         B, T, _ = x.shape
-        q = rotate(self.q_proj(x).view(B, T, -1, self.head_dim), cos, sin).transpose(1, 2)  # (B, H, T, D)
-        k = rotate(self.k_proj(x).view(B, T, -1, self.head_dim), cos, sin).transpose(1, 2)  # (B, K, T, D)
-        v = self.v_proj(x).view(B, T, -1, self.head_dim).transpose(1, 2)  # (B, K, T, D)
-        mask = None
-        if cache is not None:
+        q, k, v = (part.view(B, T, -1, self.head_dim) for part in self._project(x))
+        q, k = rotate(q, cos, sin).transpose(1, 2), rotate(k, cos, sin).transpose(1, 2)  # (B, H, T, D), (B, K, T, D)
+        v = v.transpose(1, 2)  # (B, K, T, D)
+        if cache is None:
+            y = attend(q, k, v, self.kind, documents)  # (B, H, T, D)
+        else:
             end = cache.seen + T
             cache.keys[layer, :, :, cache.seen : end] = k
             cache.values[layer, :, :, cache.seen : end] = v
             k, v = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]  # (B, K, seen + T, D)
-            if cache.seen and T > 1:
-                mask = torch.ones(T, end, dtype=torch.bool, device=x.device).tril(cache.seen)
-        causal = mask is None and T > 1
-        if cache is None and blocks_pay(q):
-            y = causal_in_blocks(q, k, v)  # (B, H, T, D)
-        else:
+            later = cache.seen > 0 and T > 1
+            mask = torch.ones(T, end, dtype=torch.bool, device=x.device).tril(cache.seen) if later else None
+            causal = T > 1 and not later
             y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, enable_gqa=self.grouped)
         out: Tensor = self.o_proj(y.transpose(1, 2).reshape(B, T, -1))  # (B, T, E)
         return out
+
+    def _project(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.fused is None:
+            return self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        query, shared = self.q_proj.out_features, self.k_proj.out_features
+        parts: tuple[Tensor, ...] = torch.split(F.linear(x, self.fused), [query, shared, shared], dim=-1)
+        return parts
 
 
 class MLP(nn.Module):
@@ -104,10 +115,14 @@ class MLP(nn.Module):
         self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.fused: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = F.silu(self.gate_proj(x)) * self.up_proj(x)  # (B, T, F)
-        out: Tensor = self.down_proj(inner)  # (B, T, E)
+        if self.fused is None:
+            gate, up = self.gate_proj(x), self.up_proj(x)  # (B, T, F)
+        else:
+            gate, up = F.linear(x, self.fused).chunk(2, dim=-1)  # (B, T, F)
+        out: Tensor = self.down_proj(F.silu(gate) * up)  # (B, T, E)
         return out
 
 
@@ -121,8 +136,10 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer)  # (B, T, E)
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int, documents: Documents | None = None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer, documents)  # (B, T, E)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))  # (B, T, E)
         return out
 
@@ -133,19 +150,25 @@ class Trunk(nn.Module):
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         self.config = config
+        self.checkpointing = "off"  # or what recompute.py does; of training alone
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
-    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+    def forward(self, ids: Tensor, cache: Cache | None = None, starts: Tensor | None = None) -> Tensor:
         table = self.embed_tokens.weight
         # The gradient of a frequent token is a long sum; in bf16 it would stall after some hundred terms.
         full = table.float() if torch.is_grad_enabled() else table
         x = F.embedding(ids, full).to(table.dtype)  # (B, T, E)
         start = 0 if cache is None else cache.seen
         cos, sin = rotary(self.config, start, ids.shape[1], ids.device)
+        documents = None if starts is None else Documents.of(starts, *ids.shape)
+        again = self.checkpointing != "off" and cache is None and torch.is_grad_enabled()
         for layer, block in enumerate(self.layers):
-            x = block(x, cos, sin, cache, layer)
+            if again:
+                x = recomputed(block, self.checkpointing, x, cos, sin, None, layer, documents)
+            else:
+                x = block(x, cos, sin, cache, layer, documents)
         if cache is not None:
             cache.seen += ids.shape[1]
         out: Tensor = self.norm(x)  # (B, T, E)
@@ -163,20 +186,31 @@ class Llama(nn.Module):
         self.lm_head = (
             None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
+        self.cross_entropy: Callable[..., Tensor] = summed_cross_entropy  # compiled alone where blocks are, too
 
     @property
     def head(self) -> Tensor:
         """Name the matrix of the head, (V, E), tied or not."""
         return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
+    def compute_with(self, attention: str = "auto", checkpointing: str = "off") -> None:
+        """Choose how training computes: a kind of attention.py, and what recompute.py keeps; results are equal."""
+        self.model.checkpointing = checkpointing
+        for block in self.model.layers:
+            block.get_submodule("self_attn").kind = attention  # type: ignore[assignment]
+
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """Give the logits after every token; with a cache, ids continue what the cache has seen."""
         return F.linear(self.model(ids, cache), self.head)  # (B, T, V)
 
-    def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Sum the nats over all targets that are not -100; the caller divides, so micro-batches add up exactly."""
-        hidden = self.model(ids)  # (B, T, E)
-        return summed_cross_entropy(hidden.flatten(0, 1), self.head, targets.flatten())
+    def loss(self, ids: Tensor, targets: Tensor, scale: Tensor | None = None, starts: Tensor | None = None) -> Tensor:
+        """Sum the nats over all targets that are not -100; the caller divides, so micro-batches add up exactly.
+
+        With a scale, for fp16, the gradients are multiplied by it; the value is not. With the starts of documents (see
+        attention.Documents) no token sees another document.
+        """
+        hidden = self.model(ids, None, starts)  # (B, T, E)
+        return self.cross_entropy(hidden.flatten(0, 1), self.head, targets.flatten(), scale)
 
     def new_cache(self, batch: int, length: int) -> Cache:
         """Make room for the keys and values of `length` tokens in each of `batch` rows."""
@@ -200,6 +234,19 @@ class Llama(nn.Module):
             key = hashlib.sha256(f"{seed}/init/{name}".encode()).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
             weight.copy_(torch.randn(weight.shape, generator=generator) * self.config.initializer_range)
+
+    def products(self) -> list[tuple[nn.Module, tuple[str, ...]]]:
+        """Name the matrices that multiply one and the same input: query, key and value, and gate and up.
+
+        Who keeps them side by side in memory may set the module's `fused` to the one matrix that they are together: one
+        large product is faster than several small ones. The names, and so the files, stay as they are.
+        """
+        found: list[tuple[nn.Module, tuple[str, ...]]] = []
+        for layer, block in enumerate(self.model.layers):
+            for part, letters in (("self_attn", "qkv"), ("mlp", ("gate", "up"))):
+                names = tuple(f"model.layers.{layer}.{part}.{letter}_proj.weight" for letter in letters)
+                found.append((block.get_submodule(part), names))
+        return found
 
     def parameters_by_role(self) -> dict[str, int]:
         """Count the parameters; a tied head costs nothing and is counted as embedding."""

@@ -27,36 +27,41 @@ class _HeadLoss(torch.autograd.Function):
     """Sum of nats whose gradients are ready when the value is."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None) -> Tensor:
         nats = hidden.new_zeros((), dtype=torch.float32)
         to_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
         to_hidden = []
         for start, end in _slices(len(hidden), len(head)):
             rows, goals = hidden[start:end], targets[start:end, None]
             counted = (goals >= 0).float()  # (rows, 1); -100 marks a target that does not count
+            weight = counted if scale is None else counted * scale
             log_p = F.log_softmax(rows @ head.T, -1, dtype=torch.float32)  # (rows, V)
             nats = nats - (log_p.gather(1, goals.clamp_min(0)) * counted).sum()
             if torch.compiler.is_compiling():  # one fused pass; a scatter would write the fp32 slice to memory
                 wanted = torch.arange(len(head), device=head.device) == goals
-                slope = (log_p.exp() - wanted.float()) * counted
+                slope = (log_p.exp() - wanted.float()) * weight
                 to_head = to_head + slope.to(head.dtype).T @ rows
             else:
-                slope = log_p.exp_().mul_(counted).scatter_add_(1, goals.clamp_min(0), -counted)
+                slope = log_p.exp_().mul_(weight).scatter_add_(1, goals.clamp_min(0), -weight)
                 to_head.add_(slope.to(head.dtype).T @ rows)
             to_hidden.append(slope.to(head.dtype) @ head)
         ctx.save_for_backward(torch.cat(to_hidden), to_head.to(head.dtype))
         return nats
 
     @staticmethod
-    def backward(ctx: Any, *scale: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
         to_hidden, to_head = ctx.saved_tensors
-        return (to_hidden.float() * scale[0]).to(to_hidden.dtype), (to_head.float() * scale[0]).to(to_head.dtype), None
+        hidden, head = (part.float() * outer[0] for part in (to_hidden, to_head))
+        return hidden.to(to_hidden.dtype), head.to(to_head.dtype), None, None
 
 
-def summed_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    """Sum -ln p(target) over the rows whose target is not -100, in fp32; hidden is (N, E), head (V, E), targets (N)."""
+def summed_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Sum -ln p(target) over the rows whose target is not -100, in fp32; hidden is (N, E), head (V, E), targets (N).
+
+    With a scale the gradient, not the value, is multiplied by it, before it is rounded to the type of the weights.
+    """
     if torch.is_grad_enabled():
-        value: Tensor = _HeadLoss.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
+        value: Tensor = _HeadLoss.apply(hidden, head, targets, scale)  # type: ignore[no-untyped-call]
         return value
     nats = hidden.new_zeros((), dtype=torch.float32)
     for start, end in _slices(len(hidden), len(head)):

@@ -75,13 +75,14 @@ def memory(recipe: Recipe, device: Accelerator, precision: str) -> Memory:
     """Count the memory of training, with the recipe's micro-batch or the largest power of two that fits.
 
     Per parameter 4 bytes each of weight and gradient and 8 of AdamW's two moments (Rajbhandari et al. 2020, ZeRO,
-    section 3.1, with 32-bit gradients), and 2 of a bf16 copy; several accelerators share them as ZeRO does.
+    section 3.1, with 32-bit gradients), and 2 of a bf16 copy; where weights are sharded, accelerators share them all.
     """
-    model, sequence = recipe.model, recipe.tokens.sequence
-    share = math.ceil(parameters(model, recipe.tokens.vocabulary)["total"] / recipe.hardware.count)
-    width = 2 if precision == "bf16" else 4
-    per_row = sequence * (_kept_per_token(model) * width + 4 * recipe.tokens.vocabulary // LOGIT_CHUNKS)
-    fixed = share * (16 + (2 if precision == "bf16" else 0))
+    sequence, half = recipe.tokens.sequence, precision in ("bf16", "fp16")
+    share = math.ceil(
+        parameters(recipe.model, recipe.tokens.vocabulary)["total"] / shards(recipe, precision, device.memory_bytes)
+    )
+    per_row = _bytes_per_row(recipe, precision)
+    fixed = share * _bytes_per_parameter(precision)
     rows_per_step = max(1, recipe.train.batch_tokens // sequence // recipe.hardware.count)
     fitting = max(1, int(0.9 * device.memory_bytes - fixed) // per_row)
     rows = recipe.train.micro_batch or min(rows_per_step, 2 ** int(math.log2(fitting)))
@@ -89,26 +90,68 @@ def memory(recipe: Recipe, device: Accelerator, precision: str) -> Memory:
         weights=4 * share,
         gradients=4 * share,
         moments=8 * share,
-        compute_copy=2 * share if precision == "bf16" else 0,
+        compute_copy=2 * share if half else 0,
         activations_per_row=per_row,
         rows=rows,
         available=device.memory_bytes,
     )
 
 
+NODE = 8  # accelerators in a usual machine
+
+
+def shards(recipe: Recipe, precision: str, available: int) -> int:
+    """Return over how many accelerators of so many bytes weights, gradients and moments are divided; 1: over none."""
+    count, asked = recipe.hardware.count, recipe.train.parallel
+    if asked == "ddp" or (asked == "auto" and replicated_fits(recipe, precision, available)):
+        return 1
+    return min(count, NODE) if asked == "hybrid" else count
+
+
+def replicated_fits(recipe: Recipe, precision: str, available: int) -> bool:
+    """Tell whether each accelerator has room for all of the model and its optimizer, and a micro-batch."""
+    fixed = parameters(recipe.model, recipe.tokens.vocabulary)["total"] * _bytes_per_parameter(precision)
+    return fixed + (recipe.train.micro_batch or 1) * _bytes_per_row(recipe, precision) <= 0.9 * available
+
+
+HELD_SHARE = 0.1  # of the memory may go to whole weights and gradients that stay between micro-batches
+
+
+def held(recipe: Recipe, precision: str, available: int) -> bool:
+    """Tell whether sharded training has room to keep whole weights and float32 gradients while a step lasts."""
+    width = 2 if precision in ("bf16", "fp16") else 4
+    return (width + 4) * parameters(recipe.model, recipe.tokens.vocabulary)["total"] <= HELD_SHARE * available
+
+
+def _bytes_per_parameter(precision: str) -> int:
+    return 18 if precision in ("bf16", "fp16") else 16
+
+
+def _bytes_per_row(recipe: Recipe, precision: str) -> int:
+    width = 2 if precision in ("bf16", "fp16") else 4
+    kept = _kept_per_token(recipe.model, recipe.train.gradient_checkpointing) * width
+    return recipe.tokens.sequence * (kept + 4 * recipe.tokens.vocabulary // LOGIT_CHUNKS)
+
+
 # Full-precision logits exist for a part of a row at a time, forward and backward.
 LOGIT_CHUNKS = 4
 
 
-def _kept_per_token(model: Model) -> int:
+def _kept_per_token(model: Model, checkpointing: str) -> int:
     """Count the numbers that the forward pass keeps for one token until the backward pass (fused attention).
 
     Per layer: both norms' inputs and outputs (4 d), queries, keys, values and what attention returns, and the SwiGLU's
-    gate, up, activated gate and product. Compare Korthikanti et al. 2022, arXiv 2205.05198, section 4.1.
+    gate, up, activated gate and product. Compare Korthikanti et al. 2022, arXiv 2205.05198, section 4.1. Selective
+    checkpointing keeps the input, the results of the products and what attention returns; full keeps the input, and all
+    of the one layer whose backward pass runs.
     """
     attention = 2 * model.heads * model.head_width + 2 * model.key_value * model.head_width
     layer = 4 * model.hidden_size + attention + 4 * model.intermediate_size
-    return model.layers * layer + 2 * model.hidden_size
+    ends = 2 * model.hidden_size
+    if checkpointing == "off":
+        return model.layers * layer + ends
+    products = attention + 2 * model.hidden_size + 2 * model.intermediate_size if checkpointing == "selective" else 0
+    return model.layers * (model.hidden_size + products) + layer + ends
 
 
 def checkpoints(recipe: Recipe) -> tuple[int, int]:
@@ -168,10 +211,10 @@ def precision_on(recipe: Recipe, device: Accelerator) -> str:
 
 
 def peak(device: Accelerator, precision: str) -> float:
-    """Return the peak FLOP/s of a device; 32-bit products run as tf32 where there is one."""
-    if precision == "bf16" and device.bf16 is not None:
-        return device.bf16
-    return device.tf32 or device.fp32
+    """Return the peak FLOP/s of a device for products in a precision that it has."""
+    if precision in ("bf16", "fp16") and device.bf16 is not None:
+        return device.bf16  # tensor cores multiply both at one speed
+    return device.tf32 if precision == "tf32" and device.tf32 is not None else device.fp32
 
 
 def training_flops(recipe: Recipe) -> float:

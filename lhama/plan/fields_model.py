@@ -116,12 +116,35 @@ class Train(Section):
     """Added to AdamW's denominator."""
     clip: Annotated[float | None, RESULT, POSITIVE] = None
     """The largest norm a gradient may have; absent means no clipping."""
-    precision: Annotated[Literal["auto", "fp32", "bf16"], RESULT] = "auto"
-    """The arithmetic of matrix products; weights are always kept in 32 bits. `auto` takes bf16 where it is fast."""
+    precision: Annotated[Literal["auto", "fp32", "tf32", "bf16", "fp16"], RESULT] = "auto"
+    """The arithmetic of matrix products; weights are always kept in 32 bits. `auto` takes bf16 where it is fast, and
+    fp16 with dynamic loss scaling on older GPUs; tf32 is of NVIDIA's GPUs from Ampere on."""
+    attention: Annotated[Literal["auto", "sdpa", "plain"], OPERATIONAL] = "auto"
+    """How attention is computed: the fastest kernel that is here (FlashAttention on a GPU, blocks on a processor),
+    torch's own, or written out, which is what the others are compared with."""
+    documents_apart: Annotated[bool, RESULT] = False
+    """Let no token look across the borders of its document, where several share a row."""
+    gradient_checkpointing: Annotated[Literal["off", "selective", "full"], OPERATIONAL] = "off"
+    """What is computed again in the backward pass instead of being kept: nothing, what is cheap, or all of a block. It
+    saves memory for larger models or micro-batches; `full` costs a third more operations."""
     compile: Annotated[Literal["auto", "on", "off"], OPERATIONAL] = "auto"
     """Compile the model before training; `auto` does so where a run is long enough to gain from it."""
+    parallel: Annotated[Literal["auto", "ddp", "fsdp", "hybrid"], OPERATIONAL] = "auto"
+    """How several processes share the work: `ddp` keeps the whole model on each, `fsdp` shards weights, gradients and
+    moments over all, `hybrid` shards them inside each machine only. `auto` takes ddp where the memory allows it."""
     threads: Annotated[int | None, OPERATIONAL, POSITIVE] = None
     """Processor threads; absent means all cores. A resume is bit-exact only with the same number."""
+    data: Annotated[Literal["auto", "memory", "mapped", "streamed"], OPERATIONAL] = "auto"
+    """Where rows are read from: shards read whole into memory, shards mapped from the disk, or blocks fetched from
+    `stream`. `auto` takes memory where the tokens need a quarter of what is free, else maps; it streams where `stream`
+    is set and the run has no tokens of its own. The batches are the same to the bit."""
+    stream: Annotated[str | None, OPERATIONAL] = None
+    """A finished tokens folder that lies elsewhere: a folder, https://..., hf://datasets/ORG/NAME@COMMIT/FOLDER,
+    s3://..., gs://... or az://... Its small files are fetched first, its shards block by block as they are needed."""
+    cache_gigabytes: Annotated[float | None, OPERATIONAL, NOT_NEGATIVE] = None
+    """The most that fetched blocks may take on disk; 0 keeps none, absent means half of what is free."""
+    profile_steps: Annotated[int | None, OPERATIONAL, POSITIVE] = None
+    """Write a profile of so many steps to train/profile: a trace for a browser and a table; absent writes none."""
     log_every: Annotated[int, OPERATIONAL, POSITIVE] = 1
     """Tokens between two lines of progress; 1 means every step."""
     validate_every: Annotated[int | None, OPERATIONAL, POSITIVE] = None
@@ -138,8 +161,24 @@ class Train(Section):
     """Tokens between two rolling checkpoints, from which a stopped run resumes; absent saves only at the end."""
     keep: Annotated[int, OPERATIONAL, POSITIVE] = 2
     """How many rolling checkpoints to keep."""
+    save_in_background: Annotated[bool, OPERATIONAL] = True
+    """Copy the weights in memory at a save and let a thread write them while training goes on; the result is the same
+    to the bit. It needs 12 bytes of memory per parameter; where they are not free, training waits for its saves."""
+    mirror: Annotated[str | None, OPERATIONAL] = None
+    """A folder on another disk to which every checkpoint is copied, in the background, and from which training is
+    restored where its own folder is gone or damaged. Absent means no mirror."""
     suite_every: Annotated[int | None, OPERATIONAL, POSITIVE] = None
     """Tokens between two checkpoints that are kept for ever, for study and release; absent keeps only the last."""
+    not_finite: Annotated[Literal["stop", "skip", "rollback"], OPERATIONAL] = "stop"
+    """What happens at a loss or gradient that is not a number or infinite: stop with the batch as evidence, leave this
+    update out, or go back to the last checkpoint before it and skip the batches around it."""
+    spikes: Annotated[Literal["ignore", "record", "stop", "rollback"], OPERATIONAL] = "record"
+    """What happens at a loss or gradient norm far above those of the last 128 steps (more than 6 scaled median absolute
+    deviations above their median): nothing, a row in incidents.jsonl, a stop, or going back as above."""
+    rollback_steps: Annotated[int, OPERATIONAL, NOT_NEGATIVE] = 10
+    """How many steps before a bad one are skipped together with it when going back."""
+    incidents_allowed: Annotated[int, OPERATIONAL, NOT_NEGATIVE] = 10
+    """After so many updates left out or times gone back, training stops: something is wrong for good."""
     phase: Annotated[tuple[PhaseSettings, ...], EXTEND] = ()
     """The phases in order, each a table [[train.phase]]; without any the whole run is one phase named main."""
 
@@ -158,6 +197,14 @@ class Train(Section):
         if self.phase and self.tokens is not None and self.tokens != self.horizon:
             raise Problem(
                 f"{self.tokens} is not the sum of the phases ({self.horizon})", key="train.tokens", remedy="drop it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _streamed_from_somewhere(self) -> Train:
+        if self.data == "streamed" and self.stream is None:
+            raise Problem(
+                'missing, and train.data is "streamed"', key="train.stream", remedy="say where the tokens folder lies"
             )
         return self
 

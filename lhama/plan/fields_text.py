@@ -35,6 +35,13 @@ class Hardware(Section):
     """A name of the table in docs/plan.md (such as h100 or cpu), or `auto` for what this machine has."""
     count: Annotated[int, OPERATIONAL, POSITIVE] = 1
     """How many accelerators work together."""
+    processes: Annotated[int | None, OPERATIONAL, POSITIVE] = None
+    """How many processes train together on this machine, one for each GPU; absent means `count` where there are so many
+    GPUs, all GPUs where there are fewer, and one process on a processor."""
+    restarts: Annotated[int, OPERATIONAL, NOT_NEGATIVE] = 0
+    """How often all processes are started again, from the last checkpoint, after one of them was lost."""
+    collective_seconds: Annotated[int, OPERATIONAL, POSITIVE] = 600
+    """How long processes wait for each other within a step before they take one for lost and end."""
     price_per_hour: Annotated[float | None, OPERATIONAL, NOT_NEGATIVE] = None
     """The price of one accelerator for an hour in budget.currency; absent takes the table's price in USD."""
     country: Annotated[str, OPERATIONAL, Field(pattern=r"^[A-Z]{3}$")] = "BRA"

@@ -146,6 +146,10 @@ def _absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     tokens = raw.get("tokens")
     if isinstance(tokens, dict) and isinstance(tokens.get("from"), str):
         changed["tokens"] = tokens | {"from": _from(folder, tokens["from"])}
+    train = raw.get("train")
+    if isinstance(train, dict):
+        places = {key: _from(folder, train[key]) for key in ("stream", "mirror") if isinstance(train.get(key), str)}
+        changed["train"] = train | places
     corpus = raw.get("corpus")
     if isinstance(corpus, dict):
         changed["corpus"] = _absolute_corpus(corpus, folder)

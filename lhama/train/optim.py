@@ -3,19 +3,32 @@
 In: a model whose `.grad`s a backward pass has just filled with the gradient of a SUM of nats. Out: the updated model.
 All masters live in one flat buffer (so do the gradient and both moments): an update is a norm, a fused AdamW pass and
 a cast, whatever the number of tensors. In bf16 the model's own parameters are views into a flat bf16 copy, rebuilt from
-the masters after each update; in fp32 they are the masters themselves.
+the masters after each update; in fp32 they are the masters themselves. Matrices that multiply the same input lie side
+by side, so query, key and value are one product without a copy.
 Weight decay acts on every tensor of two or more dimensions, embeddings and head included (what nanoGPT and the Hugging
 Face Trainer do, and so what the papers we follow did), and on no norm.
 The subtle thing: a gradient that is not finite is noticed on the device and stops this and every later update, without
-a wait in the step; whoever reads `halted` afterwards finds the weights as they were before the bad batch.
+a wait in the step; whoever reads `halted` afterwards finds the weights as they were before the bad batch. Without
+`halting` it stops this update alone, which then counts as none at all, in the bias correction too.
 """
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from lhama.train.loss_scale import LossScale
+
 ALIGNMENT = 32  # numbers; every tensor starts on a cache line (64 bytes), also in bf16
+
+
+@runtime_checkable
+class HasProducts(Protocol):
+    """A model that can compute with some of its matrices as one; see `Llama.products`."""
+
+    def products(self) -> list[tuple[nn.Module, tuple[str, ...]]]:
+        """Name the matrices of each module that multiply the same input."""
 
 
 class AdamW:
@@ -29,14 +42,20 @@ class AdamW:
         betas: tuple[float, float],
         epsilon: float,
         clip: float | None,
+        halting: bool = True,
         compute: torch.dtype = torch.float32,
+        targets: int = 1,
     ) -> None:
-        """Take over the storage of the model's parameters, which must hold their float32 values."""
+        """Take over the storage of the model's parameters, which must hold their float32 values.
+
+        In fp16 the loss is to be scaled by `scale`, which begins where `targets`, the usual number in a batch, ask.
+        """
         named = dict(model.named_parameters())
         matrices = {name: weight for name, weight in named.items() if weight.ndim >= 2}
         others = {name: weight for name, weight in named.items() if weight.ndim < 2}
         self.parameters = matrices | others
         self.clip = clip
+        self.halting = halting
         device = next(iter(named.values())).device
         self._places, boundary, end = _lay_out([matrices, others])
         self._master = torch.zeros(end, device=device)
@@ -45,6 +64,7 @@ class AdamW:
         self._second = torch.zeros(end, device=device)
         self._compute = self._master if compute == torch.float32 else torch.zeros(end, device=device, dtype=compute)
         self._empty = True
+        self.loss_scale = LossScale(targets, device) if compute == torch.float16 else None
         self.halted = torch.zeros((), device=device)
         self._slices = [nn.Parameter(self._master[:boundary]), nn.Parameter(self._master[boundary:])]
         self._torch = torch.optim.AdamW(
@@ -61,13 +81,33 @@ class AdamW:
             view.copy_(self.parameters[name].detach())
         for name, view in self._views(self._compute).items():
             self.parameters[name].data = view
+        self._learning = self._fuse(model)
         self.refresh()
+
+    def _fuse(self, model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+        """Let matrices that multiply the same input be one, where they lie side by side; list what gets gradients.
+
+        A tensor that learns comes with the place for its gradient in the float32 sum.
+        """
+        own, sums = self.parameters, self._views(self._gradient)
+        learning: dict[str, tuple[Tensor, Tensor]] = {name: (own[name], sums[name]) for name in own}
+        places = dict(zip(own, self._places, strict=True))
+        for module, names in model.products() if isinstance(model, HasProducts) else []:
+            start, size = places[names[0]], sum(own[name].numel() for name in names)
+            if places[names[-1]] + own[names[-1]].numel() != start + size:
+                continue  # odd sizes, with room between them
+            shape = (-1, own[names[0]].shape[1])
+            fused = self._compute[start : start + size].view(shape).detach().requires_grad_()
+            module.fused = fused  # a plain attribute: no name of its own in any file
+            for name in names:
+                del learning[name]
+            learning[" + ".join(names)] = (fused, self._gradient[start : start + size].view(shape))
+        return learning
 
     def gather(self) -> None:
         """Add the model's gradients to the float32 sum of this batch and drop them."""
-        for name, view in self._views(self._gradient).items():
-            gradient = self.parameters[name].grad
-            self.parameters[name].grad = None
+        for name, (weight, view) in self._learning.items():
+            gradient, weight.grad = weight.grad, None
             if gradient is None:
                 raise ValueError(f"{name} got no gradient")
             if self._empty:
@@ -77,16 +117,29 @@ class AdamW:
         self._empty = False
 
     def step(self, learning_rate: float, targets: int, nats: Tensor) -> Tensor:
-        """Update the weights from the gathered gradient of `nats` over `targets`; return its norm before clipping."""
-        norm: Tensor = torch.linalg.vector_norm(self._gradient) / targets
-        bad = ~(torch.isfinite(norm) & torch.isfinite(nats))
-        self.halted = torch.maximum(self.halted, bad.float())
-        # The fused kernel divides the gradient by this: the count of targets, times norm / clip where that exceeds 1.
-        divisor = norm.new_tensor(float(targets))
+        """Update the weights from the gathered gradient of `nats` over `targets`; return its norm before clipping.
+
+        In fp16 an overflow leaves the update out, has the norm 0, and is no reason to halt.
+        """
+        # The fused kernel divides the gradient by this: what it is a sum of, times norm / clip where that exceeds 1.
+        divisor = nats.new_tensor(float(targets))
+        if self.loss_scale is not None:
+            divisor = divisor * self.loss_scale.value
+        norm: Tensor = torch.linalg.vector_norm(self._gradient) / divisor
+        overflow = ~torch.isfinite(norm)
+        broken = ~torch.isfinite(nats)
+        if self.loss_scale is None:
+            broken = broken | overflow
+        else:
+            broken = broken | self.loss_scale.update(overflow)
+            norm = torch.where(overflow & ~broken, 0.0, norm)  # its update is left out, and the next scale is smaller
+        left_out = torch.maximum(self.halted, broken.float())
+        if self.halting:
+            self.halted = left_out
         if self.clip is not None:
             divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
         self._torch.grad_scale = divisor  # type: ignore[attr-defined]
-        self._torch.found_inf = self.halted  # type: ignore[attr-defined]
+        self._torch.found_inf = torch.maximum(left_out, overflow.float())  # type: ignore[attr-defined]
         for group in self._torch.param_groups:
             group["lr"] = learning_rate
         self._torch.step()
@@ -100,9 +153,17 @@ class AdamW:
         if self._compute is not self._master:
             self._compute.copy_(self._master)
 
+    def updates(self) -> int:
+        """Count the updates that were made; those that were left out are none."""
+        return int(self._torch.state[self._slices[0]]["step"])
+
     def masters(self) -> dict[str, Tensor]:
         """Show the float32 weights under the model's own names, as views."""
         return self._views(self._master)
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Show the float32 gradient gathered so far under the model's own names, as views."""
+        return self._views(self._gradient)
 
     def moments(self) -> dict[str, Tensor]:
         """Show both moments of every weight, as views."""
@@ -119,6 +180,8 @@ class AdamW:
                 raise ValueError(f"tensors that do not belong together: {sorted(ours.keys() ^ theirs.keys())[:4]}")
             for name, view in ours.items():
                 view.copy_(theirs[name])
+        self.halted = torch.zeros_like(self.halted)
+        self._empty = True
         self._set_state(updates)
         self.refresh()
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lhama.model.llama import Llama, LlamaConfig
 from lhama.train.optim import AdamW
 
 
@@ -161,3 +162,31 @@ def test_tensors_of_another_model_are_refused_by_name() -> None:
     masters["strange"] = masters.pop("norm")
     with pytest.raises(ValueError, match=r"norm.*strange"):
         optimizer.load(masters, optimizer.moments(), updates=0)
+
+
+@pytest.mark.parametrize("heads", [4, 2])  # all with keys of their own, and grouped
+def test_products_that_are_one_give_every_matrix_its_own_gradient(heads: int) -> None:
+    ids = torch.randint(128, (2, 12), generator=torch.Generator().manual_seed(0))
+    model = Llama(LlamaConfig(128, 32, 64, 2, 4, heads, 8))
+    model.init_weights(1)
+    plain = Llama(model.config)
+    plain.load_state_dict(model.state_dict())
+    optimizer = AdamW(model, weight_decay=0.1, betas=(0.9, 0.95), epsilon=1e-8, clip=None)
+    fused = [module.fused for module, _ in model.products()]
+    assert all(isinstance(one, Tensor) for one in fused)
+    for loss in (model.loss(ids, ids), plain.loss(ids, ids)):
+        loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.gather()
+    expected = dict(plain.named_parameters())
+    assert optimizer.gradients().keys() == expected.keys() == dict(model.named_parameters()).keys()
+    for name, gradient in optimizer.gradients().items():
+        wanted = expected[name].grad
+        assert wanted is not None
+        torch.testing.assert_close(gradient, wanted, rtol=1e-5, atol=1e-6, msg=name)
+    before = model.loss(ids, ids).item()
+    optimizer.step(1e-2, ids.numel(), torch.tensor(before))
+    again = Llama(model.config)
+    again.load_state_dict(model.state_dict())
+    after = model.loss(ids, ids).item()
+    assert after < before
+    assert after == pytest.approx(again.loss(ids, ids).item(), rel=1e-6)
