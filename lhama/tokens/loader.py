@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 
 from lhama.plan.problem import Problem
 from lhama.plan.schedule import Phase
-from lhama.tokens.pack import Piece, Rows, open_rows, target_mask
+from lhama.tokens.pack import Piece, Rows, open_rows, target_places
 from lhama.tokens.permutation import key_of, permute, shuffled
-from lhama.tokens.streams import Ids, Stream
+from lhama.tokens.streams import Ids, Local, Readable, Span, Streams
 
 PERIOD = 4096  # rows over which the mixture is exact: about 8 million tokens at T = 2,048
 IGNORED = -100  # the target that PyTorch's cross entropy leaves out
+MAPPED = Local()
 
 
 class Row(NamedTuple):
@@ -52,7 +53,7 @@ class Source:
 
     name: str
     tokens: int
-    stream: Stream
+    stream: Readable
     rows: Rows
     documents: NDArray[np.int64]
 
@@ -109,16 +110,19 @@ def quotas(weights: Mapping[str, int | float], at_least_one: bool) -> dict[str, 
 
 
 class Loader:
-    """Fetch the rows of any step, whole or in part."""
+    """Fetch the rows of any step, whole or in part; `streams` says where the ids lie and changes nothing else."""
 
-    def __init__(self, folder: Path, phases: Sequence[Phase], sequence: int, packing: str, seed: int) -> None:
+    def __init__(
+        self, folder: Path, phases: Sequence[Phase], sequence: int, packing: str, seed: int, streams: Streams = MAPPED
+    ) -> None:
         index = read_index(folder)
+        self._streams = streams
         self.sequence = sequence
         self.seed = seed
         self.phases = tuple(phases)
         self.pad: int = index["pad"]
         self._table = {
-            entry["name"]: _open(folder, entry, index["dtype"], sequence, packing) for entry in usable(index)
+            entry["name"]: _open(folder, entry, index["dtype"], sequence, packing, streams) for entry in usable(index)
         }
         if not self._table:
             raise Problem(f"no source in {folder} has training tokens", remedy="look at the corpus report")
@@ -158,19 +162,32 @@ class Loader:
         """Read rows first..first+count-1 of a step: a micro-batch, or one process's share."""
         rows = self.rows(step)[first:]
         rows = rows if count is None else rows[:count]
-        tokens = np.full((len(rows), self.sequence + 1), self.pad, dtype=np.int64)
+        tokens = np.empty((len(rows), self.sequence + 1), dtype=np.int64)
         targets = np.full((len(rows), self.sequence), IGNORED, dtype=np.int64)
         lengths = np.zeros(len(rows), dtype=np.int64)
-        for i, row in enumerate(rows):
-            source = self._table[row.source]
-            pieces = source.rows.pieces(row.row)
-            ids = np.concatenate([source.stream.read(start, start + length) for start, length in pieces])
-            lengths[i] = len(ids)
-            tokens[i, : len(ids)] = ids
-            mask = target_mask(pieces, self.sequence)
-            targets[i, mask] = tokens[i, 1:][mask]
+        share = Fraction(first, self.rows_of(step)), Fraction(len(rows), self.rows_of(step))
+        with self._streams.turn(step, share, lambda other: self.spans(other, *share)):
+            for i, row in enumerate(rows):
+                source = self._table[row.source]
+                pieces = source.rows.pieces(row.row)
+                for (start, length), (begin, end) in zip(pieces, target_places(pieces), strict=True):
+                    tokens[i, begin : end + 1] = source.stream.read(start, start + length)
+                    targets[i, begin:end] = tokens[i, begin + 1 : end + 1]
+                lengths[i] = end + 1
+                tokens[i, end + 1 :] = self.pad
         numbers = [self.sources.index(row.source) for row in rows]
         return Batch(tokens, targets, lengths, np.array(numbers, dtype=np.int64))
+
+    def spans(self, step: int, begin: Fraction, share: Fraction) -> list[Span]:
+        """Return where the ids lie that a process reads at a step: its share of the rows, from `begin` on."""
+        count = self.rows_of(step)
+        first = int(begin * count)
+        rows = self.rows(step)[first : first + int(share * count)]
+        return [(row.source, start, start + length) for row in rows for start, length in self.pieces(row)]
+
+    def close(self) -> None:
+        """Let go of what the streams hold open."""
+        self._streams.close()
 
     def pieces(self, row: Row) -> list[Piece]:
         """Return where in the source's stream a row's tokens lie."""
@@ -189,6 +206,10 @@ class Loader:
             for i, place in zip(members, places.tolist(), strict=True):
                 rows[i] = Row(name, epoch, place)
         return rows
+
+    def rows_of(self, step: int) -> int:
+        """Count the rows of a step."""
+        return self._phase_of(step)[1].batch_tokens // self.sequence
 
     def _phase_of(self, step: int) -> tuple[int, Phase]:
         for number, phase in enumerate(self.phases):
@@ -273,10 +294,9 @@ def usable(index: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in index["sources"] if entry["tokens"] > 1]
 
 
-def _open(folder: Path, entry: Mapping[str, Any], dtype: str, sequence: int, packing: str) -> Source:
+def _open(folder: Path, entry: Mapping[str, Any], dtype: str, sequence: int, packing: str, streams: Streams) -> Source:
     place = folder / entry["folder"]
-    files = entry["streams"]
-    stream = Stream([place / file["file"] for file in files], [file["tokens"] for file in files], dtype)
+    stream = streams.open(entry["name"], place, entry["streams"], dtype)
     documents: NDArray[np.int64] = np.load(place / "documents.npy", mmap_mode="r", allow_pickle=False)
     rows = open_rows(place, entry["tokens"], sequence, packing)
     return Source(entry["name"], entry["tokens"], stream, rows, documents)

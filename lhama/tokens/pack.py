@@ -21,8 +21,8 @@ first of the next, as context only; so every token is a target exactly once an e
 Best fit, longest first, follows Ding et al. 2024, "Fewer Truncations Improve Language Modeling" (arXiv:2404.10830).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -181,10 +181,12 @@ def open_rows(folder: Path, tokens: int, sequence: int, packing: str) -> Rows:
     return PackedRows(np.load(firsts_path, mmap_mode="r"), np.load(table_path, mmap_mode="r"))
 
 
-def target_mask(pieces: list[Piece], sequence: int) -> NDArray[np.bool_]:
-    """Say which of a row's T targets (places 1..T) count: those that are no padding and no piece's first token."""
-    mask = np.zeros(sequence + 1, dtype=np.bool_)
-    ends = np.cumsum([0] + [length for _, length in pieces])
-    for first, last in pairwise(ends.tolist()):
-        mask[first + 1 : last] = True
-    return mask[1:]
+def target_places(pieces: list[Piece]) -> Iterator[tuple[int, int]]:
+    """Yield the stretches (first, last + 1) of a row's T targets that count: no padding, and no piece's first token.
+
+    Target j is the token at place j + 1, so a piece at places p..q-1 has the targets p..q-2.
+    """
+    place = 0
+    for _, length in pieces:
+        yield place, place + length - 1
+        place += length

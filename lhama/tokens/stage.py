@@ -15,6 +15,7 @@ from lhama.plan.recipe import Recipe
 from lhama.record import console, files
 from lhama.record.run import Run
 from lhama.tokens import encode, fertility, tokenizer_json
+from lhama.tokens.blocks import HASHES, TABLE, write_blocks
 from lhama.tokens.encoder import open_encoder
 from lhama.tokens.loader import usable
 from lhama.tokens.vocabulary import Vocabulary, VocabularySettings, check_size, train_vocabulary
@@ -28,6 +29,7 @@ def run_stage(recipe: Recipe, run: Run) -> None:
     with run.stage("tokens", inputs=inputs, format=FORMAT) as stage:
         if stage.done:
             return
+        run.verify("corpus")
         stage.keep_out("fertility.json")
         corpus, folder = run.path("corpus"), stage.folder
         vocabulary = _vocabulary(recipe, corpus, folder)
@@ -37,6 +39,8 @@ def run_stage(recipe: Recipe, run: Run) -> None:
         index = files.read_json(folder / "tokens.json")
         files.write_json(folder / "fertility.json", fertility.of_index(index))
         encode.clean(folder)
+        stage.keep_out(TABLE, HASHES)
+        stage.hashed(write_blocks(folder, index))
     _tell(index, fertility.of_index(index))
 
 

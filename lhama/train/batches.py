@@ -9,13 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lhama.model.device import Device
 from lhama.plan import arithmetic, hardware
 from lhama.plan.recipe import Recipe
 from lhama.tokens.loader import IGNORED, Loader
+from lhama.train.world import ALONE, World
 
 TOKENS_AT_ONCE = 4096  # on a processor: more no longer fits the caches, fewer waste the matrix units (docs/log.md)
 
@@ -26,6 +29,8 @@ class MicroBatch:
 
     ids: Tensor  # (rows, T)
     targets: Tensor  # (rows, T), -100 where nothing is asked
+    starts: Tensor | None = None
+    """Where documents begin in the rows laid end to end, if they are to be apart (model/attention.py, Documents)."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +38,35 @@ class WholeBatch:
     """What one update learns from."""
 
     micro: list[MicroBatch]
-    targets: int
+    targets: int  # of all processes
 
 
 def micro_rows(rows: int, most: int) -> int:
     """Deal `rows` into equal micro-batches of at most `most` rows; return the size that wastes the fewest."""
     count = -(-rows // max(1, most))
     return -(-rows // count)
+
+
+def part_of(rows: int, world: World) -> tuple[int, int]:
+    """Say which row of a batch is a process's first, and how many rows each process has room for.
+
+    All have room for equally many, so that all make the same micro-batches; the last ones may find fewer.
+    """
+    share = -(-rows // world.size)
+    return world.rank * share, share
+
+
+def document_starts(rows: Tensor, separator: int) -> Tensor:
+    """List where documents begin in rows laid end to end: at each row, and after each `</s>`.
+
+    A power of two of places, the last ones the end of all, so that a compiled model meets few sizes.
+    """
+    begins = torch.ones_like(rows, dtype=torch.bool)
+    begins[:, 1:] = rows[:, :-1] == separator
+    places = begins.flatten().nonzero().flatten().to(torch.int32)
+    full = torch.full((1 << len(places).bit_length(),), rows.numel(), dtype=torch.int32)
+    full[: len(places)] = places
+    return full
 
 
 def rows_at_once(recipe: Recipe, device: Device) -> int:
@@ -54,10 +81,20 @@ def rows_at_once(recipe: Recipe, device: Device) -> int:
 class Batches:
     """Fetch the batch of each step, and the next one while this one is learned from."""
 
-    def __init__(self, loader: Loader, most_rows: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        loader: Loader,
+        most_rows: int,
+        device: torch.device,
+        world: World = ALONE,
+        separator: int | None = None,
+    ) -> None:
+        """Read from a loader; with a separator, the id of `</s>`, say where documents begin."""
         self.loader = loader
+        self.world = world
         self.most_rows = most_rows
         self.device = device
+        self.separator = separator
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._ahead: dict[int, Future[WholeBatch]] = {}
 
@@ -75,18 +112,29 @@ class Batches:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
+        self.loader.close()
 
     def _read(self, step: int) -> WholeBatch:
-        batch = self.loader.batch(step)
-        ids, targets = torch.from_numpy(batch.tokens[:, :-1]), torch.from_numpy(batch.targets)
-        size = micro_rows(len(ids), self.most_rows)
-        micro = [
-            MicroBatch(self._place(some_ids, size, self.loader.pad), self._place(some_targets, size, IGNORED))
-            for some_ids, some_targets in zip(torch.split(ids, size), torch.split(targets, size), strict=True)
-        ]
-        return WholeBatch(micro, int((targets != IGNORED).sum()))
+        first, share = part_of(self.loader.rows_of(step), self.world)
+        batch = self.loader.batch(step, first, share)
+        ids, targets = batch.tokens[:, :-1], batch.targets
+        size = micro_rows(share, self.most_rows)
+        micro = []
+        for start in range(0, share, size):
+            rows = self._full(ids[start : start + size], size, self.loader.pad)
+            asked = self._full(targets[start : start + size], size, IGNORED)
+            starts = None if self.separator is None else self._place(document_starts(rows, self.separator))
+            micro.append(MicroBatch(self._place(rows), self._place(asked), starts))
+        return WholeBatch(micro, self.world.count(int((targets != IGNORED).sum())))
 
-    def _place(self, rows: Tensor, size: int, filling: int) -> Tensor:
-        full = torch.full((size, rows.shape[1]), filling, dtype=rows.dtype)
+    def _full(self, rows: NDArray[np.int64], size: int, filling: int) -> Tensor:
+        # numpy works in this thread alone; torch would call all cores for a copy, away from the step that they compute.
+        full = np.empty((size, rows.shape[1]), dtype=np.int64)
         full[: len(rows)] = rows
-        return full.to(self.device, non_blocking=True)
+        full[len(rows) :] = filling
+        return torch.from_numpy(full)
+
+    def _place(self, numbers: Tensor) -> Tensor:
+        # Page-locked, a batch goes to the GPU while it computes; torch keeps the pages until the copy is done.
+        pinned = numbers.pin_memory() if self.device.type == "cuda" else numbers
+        return pinned.to(self.device, non_blocking=True)

@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from lhama.tokens.pack import Piece, Rows, StreamRows, alone, best_fit, cut, open_rows, target_mask
+from lhama.tokens.pack import Piece, Rows, StreamRows, alone, best_fit, cut, open_rows, target_places
 
 DRAWN = np.array([0, 7, 10])  # <s> a b c d e </s> and <s> f </s>, with T = 4
+
+
+def target_mask(pieces: list[Piece], sequence: int) -> NDArray[np.bool_]:
+    """Say of each of a row's targets whether it counts."""
+    mask = np.zeros(sequence, dtype=np.bool_)
+    for first, last in target_places(pieces):
+        mask[first:last] = True
+    return mask
 
 
 def targets_of(rows: Rows, sequence: int) -> list[int]:

@@ -1,5 +1,6 @@
 """The tokens stage on a small corpus: what lies where, going on after a kill, and what a step saw."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe, load
 from lhama.record.run import Run
 from lhama.tokens import encode, stage
+from lhama.tokens.blocks import BLOCK, read_blocks
 from lhama.tokens.loader import heldout
 from lhama.tokens.show import show_step
 from lhama.tokens.vocabulary import Vocabulary
@@ -194,3 +196,18 @@ def test_folder_names_are_safe() -> None:
     folders = [encode.folder_of(name) for name in names]
     assert len({folder.lower() for folder in [*folders, "contos"]}) == len(names) + 1
     assert all(folder.replace("-", "").isalnum() and len(folder) < 64 for folder in folders)
+
+
+def test_every_block_has_its_hash_and_the_identity_knows_nothing_of_them(make_run: MakeRun) -> None:
+    recipe, run = make_run()
+    stage.run_stage(recipe, run)
+    folder, made = run.path("tokens"), outputs(run)
+    blocks = read_blocks(folder)
+    assert sorted(blocks.names) == sorted(name for name in made if "/stream-" in name)
+    found = []
+    for name in blocks.names:
+        data = (folder / name).read_bytes()
+        assert made[name]["sha256"] == hashlib.sha256(data).hexdigest()
+        found += [hashlib.sha256(data[begin : begin + BLOCK]).digest() for begin in range(0, len(data), BLOCK)]
+    assert [blocks.hashes[number].tobytes() for number in range(len(blocks))] == found
+    assert [made[name]["identity"] for name in ("blocks.json", "blocks.npy", "tokens.json")] == [False, False, True]
