@@ -7,7 +7,7 @@ with what would fit. Only training is counted: the other stages run on processor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lhama.plan.arithmetic import (
@@ -21,6 +21,7 @@ from lhama.plan.arithmetic import (
     precision_on,
     training_flops,
 )
+from lhama.plan.communication import NETWORKS, scaling
 from lhama.plan.hardware import Accelerator, accelerator, grid_factor
 from lhama.plan.layout import Recipe
 from lhama.plan.plan_text import tables
@@ -78,6 +79,7 @@ def plan(recipe: Recipe, throughput: float | None = None) -> dict[str, Any]:
         "money": {"amount": bill.money, "currency": recipe.budget.currency},
         "disk": disk(recipe),
         "loss": _loss(recipe),
+        "scaling": _scaling(recipe, device, precision, throughput),
         "budget": recipe.budget.model_dump(mode="json", exclude={"currency"}),
     }
     return planned | {"tables": tables(planned)}
@@ -176,6 +178,14 @@ def _grid(recipe: Recipe) -> tuple[float, str]:
     if recipe.hardware.grid_gco2e_per_kwh is not None:
         return recipe.hardware.grid_gco2e_per_kwh, "the recipe"
     return grid_factor(recipe.hardware.country)
+
+
+def _scaling(recipe: Recipe, device: Accelerator, precision: str, throughput: float | None) -> list[dict[str, Any]]:
+    """Return what machines of 8 would do with the same batch; nothing for a device whose network is unknown."""
+    if device.name not in NETWORKS:
+        return []
+    rate = None if throughput is None else throughput / recipe.hardware.count
+    return [asdict(scaling(recipe, device, precision, count, rate)) for count in (8, 64, 512)]
 
 
 def _loss(recipe: Recipe) -> dict[str, Any]:

@@ -9,12 +9,14 @@ Row = list[str]
 
 def tables(planned: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the plan's tables in the order in which a reader asks."""
-    return [
+    found = [
         {"title": "What is trained", "rows": _trained(planned)},
         {"title": "What it takes", "rows": _takes(planned)},
         {"title": "Memory of one accelerator", "rows": _memory(planned)},
         {"title": "What to expect", "rows": _expected(planned)},
+        {"title": "What more accelerators would do", "rows": _scaling(planned)},
     ]
+    return [table for table in found if table["rows"]]
 
 
 def amount(number: float) -> str:
@@ -120,6 +122,17 @@ def _memory(planned: dict[str, Any]) -> list[Row]:
         *rows,
         ["activations", size(room["activations"]), f"{room['rows_at_once']:,} rows at once"],
         ["together", f"{size(room['total'])} of {size(room['available'])}", fits],
+    ]
+
+
+def _scaling(planned: dict[str, Any]) -> list[Row]:
+    return [
+        [
+            f"{one['count']} together",
+            f"{amount(one['tokens_per_second'])} tokens a second",
+            f"{one['efficiency']:.0%} of what each would do alone, with {one['mode']} and the same batch",
+        ]
+        for one in planned["scaling"]
     ]
 
 
