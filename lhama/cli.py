@@ -7,6 +7,7 @@ The verbs and options are frozen by `tests/test_cli.py`: a new hyper-parameter i
 from __future__ import annotations
 
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,6 +48,11 @@ Again = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 RUNS = Path("runs")
+MaxTime = Annotated[
+    str | None, typer.Option("--max-time", metavar="TIME", help="Stop training, saved, before this is over: 3h30m.")
+]
+Words = list[str] | None
+STARTED = time.monotonic()
 
 
 def _recipe(what: str, runs: Path, changes: list[str] | None) -> Recipe:
@@ -59,19 +65,11 @@ def _recipe(what: str, runs: Path, changes: list[str] | None) -> Recipe:
     return load(what, changes or ())
 
 
-def _existing_run(what: str, runs: Path) -> Run:
-    """Open a run for reading, by name or folder."""
-    from lhama.record.run import Run
-
-    for folder in (Path(what), runs / what):
-        if (folder / "recipe.toml").is_file():
-            return Run.read(folder)
-    known = sorted(path.parent.name for path in runs.glob("*/recipe.toml"))
-    remedy = f"runs in {runs}: {', '.join(known)}" if known else f"there is none in {runs} yet; try `lhama run demo`"
-    raise Problem(f"no run named {what!r}", remedy=remedy)
-
-
 def _do_stage(name: str, recipe: Recipe, run: Run) -> None:
+    from lhama.train import launch
+
+    if name == "train" and launch.trained_by_many(run):
+        return
     try:
         stage = import_module(f"lhama.{name}.stage")
     except ModuleNotFoundError as missing:
@@ -84,21 +82,31 @@ def _do_stage(name: str, recipe: Recipe, run: Run) -> None:
     stage.run_stage(recipe, run)
 
 
-def _work(stages: tuple[str, ...], what: str, runs: Path, changes: list[str] | None, again: list[str] | None) -> Run:
+def _work(
+    stages: tuple[str, ...], what: str, runs: Path, changes: Words, again: Words, max_time: str | None = None
+) -> Run:
     """Open the run of a recipe and do its stages in order; what is done already is skipped by the run itself."""
     from lhama.plan.budget import plan as make_plan
+    from lhama.plan.duration import seconds_of
     from lhama.record import console
     from lhama.record.files import write_json
-    from lhama.record.run import Run
+    from lhama.record.run import Until
+    from lhama.train.launch import is_worker, open_run, rank
 
     recipe = _recipe(what, runs, changes)
-    unknown = [stage for stage in again or () if stage not in AGAIN]
-    if unknown:
+    if unknown := [stage for stage in again or () if stage not in AGAIN]:
         raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(AGAIN)}")
     intended = make_plan(recipe)
-    run = Run.open(recipe, runs, again=tuple(again or ()))
-    write_json(run.folder / "plan.json", intended)
-    for stage in stages:
+    run = open_run(recipe, runs, tuple(again or ()))
+    run.until = Until(moment=None if max_time is None else STARTED + seconds_of(max_time))
+    if rank() == 0:
+        write_json(run.folder / "plan.json", intended)
+    if recipe.train.stream is not None:
+        from lhama.train.data import is_streamed
+
+        if is_streamed(recipe, run):  # the tokens were made elsewhere
+            stages = tuple(stage for stage in stages if stage not in ("corpus", "tokens"))
+    for stage in ("train",) if is_worker() else stages:
         console.heading(stage)
         _do_stage(stage, recipe, run)
     return run
@@ -146,7 +154,12 @@ def plan(recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, as_json
 
 @app.command()
 def run(
-    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+    recipe: RecipeArgument,
+    changes: Set = None,
+    runs: Runs = RUNS,
+    again: Again = None,
+    max_time: MaxTime = None,
+    as_json: Json = False,
 ) -> None:
     """Do everything the recipe says: text to tokens to model to report. What is done already is skipped."""
     from lhama.record import console
@@ -154,7 +167,7 @@ def run(
     from lhama.record.tables import closing
 
     console.quiet(as_json)
-    done = _work(STAGES, recipe, runs, changes, again)
+    done = _work(STAGES, recipe, runs, changes, again, max_time)
     if as_json:
         console.json_out(read_status(done))
     else:
@@ -165,10 +178,11 @@ def run(
 def status(run: RunArgument, runs: Runs = RUNS, as_json: Json = False) -> None:
     """Say where a run stands: stages, tokens, loss, speed, energy and money against the plan."""
     from lhama.record import console
+    from lhama.record.run import Run
     from lhama.record.status import status as read_status
     from lhama.record.tables import status_tables
 
-    state = read_status(_existing_run(run, runs))
+    state = read_status(Run.find(run, runs))
     if as_json:
         console.json_out(state)
     else:
@@ -252,9 +266,10 @@ def show(
 ) -> None:
     """Show the text that a training step saw or will see, or documents that were dropped or kept."""
     from lhama.record import console
+    from lhama.record.run import Run
     from lhama.record.tables import batch_rows, document_rows
 
-    opened = _existing_run(run, runs)
+    opened = Run.find(run, runs)
     if step is not None and reason is None:
         from lhama.tokens.show import show_step
 
@@ -293,10 +308,35 @@ def tokens(
 
 @app.command()
 def train(
-    recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
+    recipe: RecipeArgument,
+    changes: Set = None,
+    runs: Runs = RUNS,
+    again: Again = None,
+    max_time: MaxTime = None,
+    as_json: Json = False,
 ) -> None:
     """Train the model, or continue where it stopped."""
-    _one_stage("train", recipe, runs, changes, again, as_json)
+    _one_stage("train", recipe, runs, changes, again, as_json, max_time)
+
+
+@app.command(name="verify-resume")
+def verify_resume(
+    recipe: RecipeArgument,
+    changes: Set = None,
+    steps: Annotated[int, typer.Option("--steps", min=2, help="Train so many steps.")] = 24,
+    kills: Annotated[int, typer.Option("--kills", min=1, help="Kill the second training so often.")] = 3,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Train a few steps twice, once killed and resumed at random, and compare the results to the bit."""
+    from lhama.record import console
+    from lhama.train.verify_resume import PROGRAM, report, verify
+
+    console.quiet(as_json)
+    prepared = _work(PREPARATION["train"], recipe, runs, changes, None)
+    found = verify(prepared, PROGRAM, steps, kills)
+    (console.json_out if as_json else report)(found)
+    raise typer.Exit(0 if found["passed"] else 1)
 
 
 @app.command()
@@ -310,21 +350,22 @@ def release(
 @app.command()
 def chat(run: RunArgument, changes: Set = None, runs: Runs = RUNS) -> None:
     """Talk with a trained model in the terminal; a base model continues your text."""
+    from lhama.record.run import Run
     from lhama.serve.chat import chat_loop
 
-    opened = _existing_run(run, runs)
+    opened = Run.find(run, runs)
     chat_loop(opened, _recipe(str(opened.folder / "recipe.toml"), runs, changes))
 
 
 def _one_stage(
-    name: str, recipe: str, runs: Path, changes: list[str] | None, again: list[str] | None, as_json: bool
+    name: str, recipe: str, runs: Path, changes: Words, again: Words, as_json: bool, max_time: str | None = None
 ) -> None:
     """Do one stage and the ones it stands on."""
     from lhama.record import console
     from lhama.record.status import status as read_status
 
     console.quiet(as_json)
-    opened = _work((*PREPARATION.get(name, ()), name), recipe, runs, changes, again)
+    opened = _work((*PREPARATION.get(name, ()), name), recipe, runs, changes, again, max_time)
     if as_json:
         console.json_out(read_status(opened))
 
@@ -332,12 +373,18 @@ def _one_stage(
 def main() -> None:
     """Run the command line; a Problem becomes one clear message and exit code 2, never a traceback."""
     from lhama.record import console
+    from lhama.record.files import disk_problems
 
     try:
-        app()
+        with disk_problems(Path.cwd()):
+            app()
     except Problem as problem:
         console.fail(problem)
         sys.exit(2)
     except KeyboardInterrupt:
         console.warn("stopped")
         sys.exit(130)
+
+
+if __name__ == "__main__":  # torchrun -m lhama.cli train RECIPE
+    main()

@@ -20,7 +20,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 def run_lhama(*words: str, cwd: Path, check: bool = True, threads: int | None = 1) -> subprocess.CompletedProcess[str]:
     """Run the real command in `cwd`; attempts to leave loopback land in cwd/connections and fail."""
-    environment = dict(os.environ, PYTHONPATH=str(HERE / "offline"), LHAMA_TEST_CONNECTIONS=str(cwd / "connections"))
+    path = os.pathsep.join([str(HERE / "offline"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = dict(os.environ, PYTHONPATH=path, LHAMA_TEST_CONNECTIONS=str(cwd / "connections"))
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     done = subprocess.run(

@@ -16,7 +16,7 @@ RECIPE_OPTIONS = {"--set", "--runs", "--again", "--json"}
 VERBS = {
     "new": {"--language", "--json"},
     "plan": {"--set", "--runs", "--json"},
-    "run": RECIPE_OPTIONS,
+    "run": RECIPE_OPTIONS | {"--max-time"},
     "status": {"--runs", "--json"},
     "explain": {"--json"},
     "calibrate": {"--language", "--name", "--output"},
@@ -24,7 +24,8 @@ VERBS = {
     "show": {"--step", "--reason", "--source", "--count", "--runs", "--json"},
     "corpus": RECIPE_OPTIONS,
     "tokens": RECIPE_OPTIONS,
-    "train": RECIPE_OPTIONS,
+    "train": RECIPE_OPTIONS | {"--max-time"},
+    "verify-resume": {"--set", "--steps", "--kills", "--runs", "--json"},
     "release": RECIPE_OPTIONS,
     "chat": {"--set", "--runs"},
 }

@@ -36,7 +36,7 @@ SMALL = {
     "train.compile": "off",
     "train.threads": "1",
 }
-WORK = {"run", "corpus", "tokens", "train", "release"}
+WORK = {"run", "corpus", "tokens", "train", "release", "verify-resume"}
 
 
 def commands(page: Path) -> list[str]:

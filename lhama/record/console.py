@@ -51,6 +51,11 @@ def quiet(on: bool) -> None:
     _State.quiet = on
 
 
+def is_quiet() -> bool:
+    """Say whether everything but JSON documents and problems is held back."""
+    return _State.quiet
+
+
 def is_terminal() -> bool:
     """Say whether a person looks at a terminal, not a pipe or a log."""
     return _out().is_terminal and not _State.quiet

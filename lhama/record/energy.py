@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,8 +156,10 @@ class Ledger:
         country: str,
         constant: Constant | None,
         start: Callable[[], Tracker],
+        node: int = 0,
     ) -> None:
         self._path, self._stage, self._every, self._country = path, stage, every, country
+        self._node = node  # a further machine of the same stage: its energy counts, its seconds are those of the first
         self._constant = constant  # None: the recipe wants no energy figures; only the seconds are kept
         self._start = start
         self._since = self._counted = time.monotonic()  # up to where rows are written, and energy is counted
@@ -221,6 +223,8 @@ class Ledger:
         """Append a row; what a full disk refuses is carried into the next one, and must not stop the work here."""
         moment = time.monotonic()
         row: Json = {"time": now(), "stage": self._stage, "seconds": round(moment - self._since, 3)}
+        if self._node:
+            row |= {"seconds": 0.0, "node": self._node}
         if self._constant is None:
             row |= {"kwh": None, "kgco2e": None, "method": "off", "country": self._country}
         else:
@@ -242,16 +246,21 @@ def _give_up(tracker: Tracker | None) -> None:
 
 
 @contextmanager
-def track(folder: Path, recipe: Recipe, stage: str) -> Iterator[None]:
-    """Keep the ledger of a stage's folder while the block works."""
+def track(folder: Path, recipe: Recipe, stage: str, node: int = 0) -> Iterator[None]:
+    """Keep the ledger of a stage's folder while the block works.
+
+    A stage on several machines has a ledger on each. Where nothing can be measured the first counts for all of them.
+    """
     hardware, record = recipe.hardware, recipe.record
 
     def start() -> Tracker:
         return CodeCarbon(hardware.country, record.energy_every_seconds, hardware.pue, hardware.grid_gco2e_per_kwh)
 
     constant = constant_watts(recipe) if record.energy else None
+    if constant is not None and node:
+        constant = replace(constant, host_watts=0.0, accelerator_watts=0.0)
     every = float(record.energy_every_seconds)
-    ledger = Ledger(folder / LEDGER, stage, every, hardware.country, constant, start)
+    ledger = Ledger(folder / LEDGER, stage, every, hardware.country, constant, start, node)
     try:
         yield
     finally:
@@ -283,7 +292,7 @@ def totals(run_folder: Path) -> Json:
     seen: set[tuple[Any, ...]] = set()
     for path in sorted(run_folder.rglob(LEDGER)):
         for row in read_rows(path):
-            key = (row.get("time"), row.get("stage"), row.get("seconds"))
+            key = (row.get("time"), row.get("stage"), row.get("seconds"), row.get("node"))
             if key not in seen:  # a replaced result's rows are in two folders while the replacement is made
                 seen.add(key)
                 _add(by_stage.setdefault(str(row.get("stage")), _zero()), row)

@@ -20,6 +20,8 @@ from typing import Any
 from lhama.plan.problem import Problem
 
 CHUNK = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSING = (errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 @contextmanager
@@ -32,13 +34,30 @@ def writing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)  # noqa: PTH105 - one name for all platforms, and the crash tests count it
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise _no_space(path) from error
         raise
     except Exception:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextmanager
+def disk_problems(folder: Path) -> Iterator[None]:
+    """Turn what a full, read-only or broken disk does to any work in the block into a Problem that says it."""
+    try:
+        yield
+    except OSError as error:
+        path = Path(str(error.filename)) if error.filename else folder
+        if error.errno in FULL:
+            raise _no_space(path) from error
+        if error.errno in REFUSING:
+            raise Problem(
+                f"{path} cannot be read or written: {error.strerror}",
+                remedy="see to the disk and its rights, then type the same command; what was finished before is intact",
+            ) from error
+        raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:

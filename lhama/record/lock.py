@@ -10,6 +10,7 @@ import errno
 import os
 from contextlib import suppress
 from importlib import import_module
+from io import FileIO
 from pathlib import Path
 from types import ModuleType
 from typing import IO
@@ -35,12 +36,12 @@ class Lock:
 
     def __init__(self, path: Path, what: str) -> None:
         self._path, self._what = path, what
-        self._file: IO[bytes] | None = None
+        self._file: IO[bytes] | FileIO | None = None
 
     def take(self) -> None:
         """Take the lock now or raise a Problem; a disk that knows no locks is worked on without."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+b")
+        file = self._path.open("a+b", buffering=0)
         try:
             _lock(file)
         except OSError as error:
@@ -50,16 +51,17 @@ class Lock:
                 raise Problem(
                     f"{self._what} is being worked on by {holder}", remedy="wait for it, or stop it first"
                 ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()).encode())
-        file.flush()
+        with suppress(OSError):  # on a full disk the lock holds all the same, only without a name
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         self._file = file
 
     def free(self) -> None:
         """Free the lock by name: closing the file would not do while a child that was forked meanwhile has it open."""
         if self._file is not None:
-            self._file.truncate(0)
-            with suppress(OSError):  # a disk that knows no locks
+            with suppress(OSError):  # a disk that knows no locks, or became read-only
+                self._file.truncate(0)
+            with suppress(OSError):
                 _unlock(self._file)
             self._file.close()
             self._file = None
@@ -76,7 +78,7 @@ class Lock:
         return None
 
 
-def _lock(file: IO[bytes]) -> None:
+def _lock(file: IO[bytes] | FileIO) -> None:
     if FCNTL is not None:
         FCNTL.flock(file.fileno(), FCNTL.LOCK_EX | FCNTL.LOCK_NB)
     elif MSVCRT is not None:
@@ -84,7 +86,7 @@ def _lock(file: IO[bytes]) -> None:
         MSVCRT.locking(file.fileno(), MSVCRT.LK_NBLCK, 1)
 
 
-def _unlock(file: IO[bytes]) -> None:
+def _unlock(file: IO[bytes] | FileIO) -> None:
     if FCNTL is not None:
         FCNTL.flock(file.fileno(), FCNTL.LOCK_UN)
     elif MSVCRT is not None:
@@ -92,7 +94,7 @@ def _unlock(file: IO[bytes]) -> None:
         MSVCRT.locking(file.fileno(), MSVCRT.LK_UNLCK, 1)
 
 
-def _holder(file: IO[bytes]) -> str:
+def _holder(file: IO[bytes] | FileIO) -> str:
     file.seek(0)
     number = file.read(20).decode("ascii", errors="replace").strip()
     return f"process {number}" if number.isdigit() else "another process"

@@ -13,13 +13,14 @@ import math
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lhama.record.device import device_reading
 from lhama.record.files import writing
 
-__all__ = ["Meter", "append_row", "cut_torn_line", "device_reading", "line", "now", "read_rows"]
+__all__ = ["Meter", "append_row", "cut_torn_line", "device_reading", "keep_until", "line", "now", "read_rows"]
 
 DETERMINISTIC = ("loss", "validation", "samples")
 
@@ -37,7 +38,7 @@ class Meter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: dict[str, FileIO] = {}
 
     def loss(
         self, step: int, tokens: int, loss: float, learning_rate: float, gradient_norm: float | None, **more: Any
@@ -69,20 +70,21 @@ class Meter:
             self.metrics(lost={"after_step": step, "until_step": max(lost), "rows": len(lost)})
             self.close()
         for name in DETERMINISTIC:
-            _keep_until(self.folder / f"{name}.jsonl", step)
+            keep_until(self.folder / f"{name}.jsonl", step)
 
     def flush(self) -> None:
         """Force all rows to the disk; to be called before a checkpoint counts as saved."""
-        for file in self._files.values():
-            file.flush()
+        for file in list(self._files.values()):  # a list, since a save in another thread flushes while rows come
             os.fsync(file.fileno())
 
     def close(self) -> None:
         """Flush and close the files; a later row opens them again."""
-        self.flush()
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        try:
+            self.flush()
+        finally:
+            for file in self._files.values():
+                file.close()
+            self._files.clear()
 
     def __enter__(self) -> Meter:
         return self
@@ -95,9 +97,11 @@ class Meter:
         if file is None:
             path = self.folder / f"{name}.jsonl"
             cut_torn_line(path)
-            file = self._files[name] = path.open("ab")
-        file.write(line(row))
-        file.flush()
+            # Unbuffered, so that a full disk leaves nothing behind that closing would try to write again.
+            file = self._files[name] = path.open("ab", buffering=0)
+        rest = memoryview(line(row))
+        while rest:
+            rest = rest[file.write(rest) :]
 
 
 def line(row: Row) -> bytes:
@@ -155,7 +159,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, Row]]:
                 yield raw, row
 
 
-def _keep_until(path: Path, step: int) -> None:
+def keep_until(path: Path, step: int) -> None:
     """Rewrite a file with the rows up to a step, byte for byte, if there is any row to drop."""
     if not path.exists():
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,16 @@ ORDER = ("read", "corpus", "tokens", "train")  # each stands on those before it
 SETTLED_NS = 2_000_000_000  # a younger file may change again within one tick of its time stamp
 
 
+@dataclass(frozen=True)
+class Until:
+    """When a stage that can be continued is to stop, with what it has made kept."""
+
+    moment: float | None = None
+    """As time.monotonic() tells it."""
+    step: int | None = None
+    """After this step of training."""
+
+
 class Run:
     """A run's folder, its recipe, and its stages."""
 
@@ -35,6 +46,7 @@ class Run:
         self.name = folder.name
         self.folder = folder
         self.recipe = recipe
+        self.until = Until()
 
     @classmethod
     def open(cls, recipe: Recipe, runs: Path, again: Sequence[str] = ()) -> Run:
@@ -62,6 +74,18 @@ class Run:
         if not path.is_file():
             raise Problem(f"{folder} is not the folder of a run: it has no recipe.toml")
         return cls(folder.resolve(), load(path))
+
+    @classmethod
+    def find(cls, what: str, runs: Path) -> Run:
+        """Open a run for reading, by name or folder."""
+        for folder in (Path(what), runs / what):
+            if (folder / "recipe.toml").is_file():
+                return cls.read(folder)
+        known = sorted(path.parent.name for path in runs.glob("*/recipe.toml"))
+        remedy = (
+            f"runs in {runs}: {', '.join(known)}" if known else f"there is none in {runs} yet; try `lhama run demo`"
+        )
+        raise Problem(f"no run named {what!r}", remedy=remedy)
 
     def path(self, stage: str) -> Path:
         """Say where a stage's finished folder is."""

@@ -1,17 +1,15 @@
 """The training loop: once in a while save, log, validate and sample; then take one step.
 
-In: a Training, built by the stage. Out: checkpoints and rows, until the last step or a signal. What is due at a step is
-a function of the tokens seen, so a resumed run does the same things in the same places.
-The subtle thing is the order: a checkpoint is written before anything else at its step. On resume the records are cut
-back to the step BEFORE it and the rows of its own step are made again, so a kill at any line leaves no gap and no
-double row. The learning rate is a closed form of the tokens seen, and batch n a function of (seed, n).
+In: a Training, built by the stage. Out: checkpoints and rows, until the last step, a signal or the end of the time.
+What is due at a step is a function of the tokens seen, so a resumed run does the same things in the same places.
+The subtle thing is the order: a checkpoint is taken before anything else at its step. On resume (resume.py) the records
+are cut back to the step BEFORE it and the rows of its own step are made again, so a kill at any line leaves no gap and
+no double row. The learning rate is a closed form of the tokens seen, and batch n a function of (seed, n).
 """
 
-import gc
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,57 +24,20 @@ from lhama.record import console
 from lhama.record.device import device_reading
 from lhama.record.energy import totals
 from lhama.record.meter import Meter
-from lhama.train import save
+from lhama.record.run import Until
+from lhama.train.allocator import collector_at_rest
 from lhama.train.batches import Batches
-from lhama.train.optim import AdamW
+from lhama.train.figures import Clock, Due, Sums, Taken
+from lhama.train.guard import Guard, RollBack
+from lhama.train.parallel import Optimizer, expect, share_of, writes
+from lhama.train.profile import profiled
+from lhama.train.save import Snapshot
+from lhama.train.saver import Saver
 from lhama.train.signals import Interrupted, StopSignals
+from lhama.train.world import ALONE, World
 
-
-@dataclass
-class Sums:
-    """What has come together since the last row of loss.jsonl; part of the checkpoint."""
-
-    nats: float = 0.0
-    targets: int = 0
-    steps: int = 0
-    norms: float = 0.0
-
-
-@dataclass
-class Clock:
-    """How long things took; no result depends on it."""
-
-    before: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
-    stepping: float = 0.0
-    waiting: float = 0.0
-    tokens: int = 0
-    device_read: float = -math.inf
-
-    def seconds(self) -> float:
-        """Say how long training took, earlier processes included."""
-        return self.before + time.perf_counter() - self.started
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A step whose figures may still be on their way from the device."""
-
-    step: int
-    targets: int
-    nats: Tensor
-    norm: Tensor
-
-
-@dataclass(frozen=True)
-class Due:
-    """What the tokens seen call for at a step."""
-
-    save: bool
-    suite: bool
-    log: bool
-    validate: bool
-    sample: bool
+# Where time is limited, the last save begins so long before its end: another may be in flight, a step just begun.
+RESERVE, SPARE_SECONDS = 2.0, 2.0
 
 
 @dataclass
@@ -86,16 +47,19 @@ class Training:
     recipe: Recipe
     folder: Path
     model: Llama
-    optimizer: AdamW
-    loss: Callable[[Tensor, Tensor], Tensor]
+    optimizer: Optimizer
+    loss: Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
     batches: Batches
     meter: Meter
     validate: Callable[[], Mapping[str, Any] | None]
     sample: Callable[[], list[tuple[str, str]]]
-    on_not_finite: Callable[[int, float, float], object]
+    guard: Guard
+    saver: Saver
     tokenizer: Path | None
     inputs: Mapping[str, Any]
     environment: Mapping[str, Any]
+    until: Until = field(default_factory=Until)
+    world: World = ALONE
     step: int = 0
     saved: int = -1
     sums: Sums = field(default_factory=Sums)
@@ -132,11 +96,18 @@ class Training:
         begun = time.perf_counter()
         if self.due().log:
             self.sums = Sums()  # only now, so that a checkpoint made after the row can make the row again
+        if self.guard.skips(self.step + 1):
+            self.read()
+            self.step += 1
+            self.guard.pass_by(self.step)
+            return
         batch = self.batches.get(self.step, self.last)
         self.clock.waiting += time.perf_counter() - begun
         nats = torch.zeros((), device=self.optimizer.halted.device)
-        for micro in batch.micro:
-            loss = self.loss(micro.ids, micro.targets)
+        scale = self.optimizer.loss_scale.value if self.optimizer.loss_scale else None
+        for number, micro in enumerate(batch.micro, start=1):
+            expect(self.optimizer, last=number == len(batch.micro))
+            loss = self.loss(micro.ids, micro.targets, scale, micro.starts)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.gather()
             nats += loss.detach()
@@ -146,59 +117,77 @@ class Training:
         self.taken.append(Taken(self.step, batch.targets, nats, norm))
         if nats.device.type == "cpu":
             self.read()  # costs nothing here; an accelerator is only asked when a row, a save or a stop is due
+        self.clock.last_step = time.perf_counter() - begun
         self.clock.tokens += self.tokens - before
-        self.clock.stepping += time.perf_counter() - begun
+        self.clock.stepping += self.clock.last_step
 
     def read(self) -> None:
-        """Fetch the figures of the steps taken and stop at the first that is not finite."""
+        """Fetch the figures of the steps taken; the guard may stop or go back at a bad one."""
         begun = time.perf_counter()
         figures = [torch.stack((taken.nats, taken.norm)).tolist() for taken in self.taken]
         for taken, (nats, norm) in zip(self.taken, figures, strict=True):
-            if not (math.isfinite(nats) and math.isfinite(norm)):
-                self.on_not_finite(taken.step, nats / taken.targets, norm)
-            self.sums.nats += nats
-            self.sums.targets += taken.targets
-            self.sums.norms += norm
-            self.sums.steps += 1
+            if self.guard.examine(taken.step, nats / taken.targets, norm):
+                self.sums.add(nats, taken.targets, norm)
         if self.taken and self.taken[0].nats.device.type != "cpu":
             self.clock.stepping += time.perf_counter() - begun
         self.taken.clear()
 
     def save(self) -> None:
-        """Write a checkpoint of this step, unless there is one."""
+        """Take a checkpoint of this step, unless there is one; it may still be on its way to the disk."""
         if self.step in (self.saved, 0):
             return
         self.read()
-        self.meter.flush()
+        snapshot = self.snapshot()
+        if writes(self.optimizer, self.world):
+            self.clock.saving += self.saver.save(snapshot, before=self.meter.flush)
+        self.saved = self.step
+
+    def snapshot(self) -> Snapshot:
+        """Gather what a checkpoint of this step holds; the tensors are the optimizer's own."""
         phase = phase_of(self.recipe, self.step)
         state = {
             "tokens": self.tokens,
+            "updates": self.optimizer.updates(),
             "phase": phase.name,
             "row": (self.step - phase.first_step) * (phase.batch_tokens // self.recipe.tokens.sequence),
             "sums": asdict(self.sums),
+            "loss_scale": self.optimizer.loss_scale.state() if self.optimizer.loss_scale else None,
+            "guard": self.guard.state(),
             "seconds": self.clock.seconds(),
             "inputs": dict(self.inputs),
             "environment": dict(self.environment),
         }
         masters, moments = self.optimizer.masters(), self.optimizer.moments()
         suite = self.due().suite
-        snapshot = save.Snapshot(self.step, suite, self.model.config, masters, moments, state, self.tokenizer)
-        save.write(snapshot, self.folder)
-        self.saved = self.step
-        save.prune(self.folder, self.recipe.train.keep)
+        share = share_of(self.optimizer, self.world)
+        return Snapshot(self.step, suite, self.model.config, masters, moments, state, self.tokenizer, share)
+
+    def finish_saving(self) -> None:
+        """Wait until what was saved is whole on the disk, and write down what the last saves cost."""
+        self.saver.settle()
+        if self.saver.timings:
+            self.meter.metrics(step=self.step, tokens=self.tokens, saves=self.saver.take_timings())
+
+    def stop_moment(self) -> float | None:
+        """Say when to stop so that a checkpoint is whole in time, by what steps and saves took; None for never."""
+        if self.until.moment is None:
+            return None
+        count = sum(weight.numel() for weight in self.optimizer.parameters.values())
+        return self.until.moment - SPARE_SECONDS - RESERVE * (self.saver.seconds(count) + self.clock.last_step)
 
     def log(self, bar: console.Bar) -> None:
         """Write down the mean loss since the last row, and how the machine did."""
         self.read()
         sums = self.sums
         rate = learning_rate(self.recipe, self.tokens)
-        figures = {"loss": sums.nats / sums.targets, "learning_rate": rate, "gradient_norm": sums.norms / sums.steps}
+        figures = {"loss": sums.loss, "learning_rate": rate, "gradient_norm": sums.norm}
         self.meter.loss(self.step, self.tokens, **figures)
-        clock, self.clock = self.clock, Clock(self.clock.seconds(), device_read=self.clock.device_read)
+        clock, self.clock = self.clock, self.clock.next()
         if not clock.tokens:
             return  # the row was made before, by a process that stopped right after it
         device: dict[str, Any] = {}
-        if time.perf_counter() - clock.device_read >= self.recipe.record.device_every_seconds:
+        due = time.perf_counter() - clock.device_read >= self.recipe.record.device_every_seconds
+        if due and self.world.first:
             self.clock.device_read = time.perf_counter()
             device = {"device": device_reading()}
             bar.update(self.tokens, energy=console.energy(totals(self.folder.parent)["kwh"]))
@@ -208,9 +197,11 @@ class Training:
             tokens=self.tokens,
             tokens_per_second=clock.tokens / clock.stepping,
             waiting_share=clock.waiting / clock.stepping,
+            saving_seconds=clock.saving,
             seconds=clock.seconds(),
             **figures,
             **device,
+            **({"saves": self.saver.take_timings()} if self.saver.timings else {}),
         )
 
     def record(self, validation: Mapping[str, Any] | None, samples: list[tuple[str, str]]) -> None:
@@ -226,75 +217,52 @@ class Training:
             console.plain(f"  {prompt}{text}")
 
 
-def fit(training: Training) -> bool:
-    """Train to the last step; return False where a signal stopped it before."""
-    total = total_tokens(training.recipe)
+def fit(training: Training, go_back: Callable[[Training], None]) -> bool:
+    """Train to the last step; return False where a signal or the time stopped it before."""
     with (
-        StopSignals() as signals,
+        closing(training.saver),
+        StopSignals(many=not training.world.alone) as signals,
         training.batches,
         training.meter,
         collector_at_rest(),
-        console.progress("train", total, "tokens") as bar,
+        console.progress("train", total_tokens(training.recipe), "tokens") as bar,
+        profiled(training.recipe.train.profile_steps, training.step, training.meter.folder) as watched,
     ):
-        bar.start_at(training.tokens)
         while True:
-            due, last = training.due(), training.step == training.last
-            # once in a while: save (also before the end and before a stop)
-            if due.save or last or signals.asked:
-                training.save()
-            if signals.asked:
-                return False
-            # once in a while: log
-            if due.log or last:
-                training.log(bar)
-            # once in a while: validate and sample
             try:
-                with signals.interruptible():
-                    validation = training.validate() if due.validate or last else None
-                    samples = training.sample() if due.sample or last else []
-            except Interrupted:
-                training.save()
-                return False
-            training.record(validation, samples)
-            if last:
-                return True
-            # a single training step
-            training.take_step()
+                finished = _until_stopped(training, signals, bar, watched)
+                training.finish_saving()
+                return finished
+            except RollBack:
+                go_back(training)
 
 
-def resume(training: Training) -> None:
-    """Continue from the newest checkpoint that is whole, if there is one, and cut the records back to it."""
-    save.tidy(training.folder)
-    save.set_damaged_aside(training.folder)
-    folder = next(reversed(save.checkpoints(training.folder).values()), None)
-    if folder is not None:
-        found = save.read(folder)
-        training.step = training.saved = int(found.state["step"])
-        training.optimizer.load(found.weights, found.moments, training.step)
-        training.sums = Sums(**found.state["sums"])
-        training.clock.before = float(found.state["seconds"])
-        console.say(f"Continuing after step {training.step} from {folder.name}.")
-        _compare_environment(found.state["environment"], training.environment)
-    training.meter.cut_back(training.step - 1)
-
-
-def _compare_environment(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    differing = [f"{key} {then.get(key)} -> {value}" for key, value in now.items() if then.get(key) != value]
-    if differing:
-        console.warn(
-            f"This is not how the checkpoint was made: {', '.join(differing)}. "
-            "Training goes on, equal up to rounding but not bit for bit."
-        )
-
-
-@contextmanager
-def collector_at_rest() -> Iterator[None]:
-    """Keep Python's garbage collector out of the steps; nothing in the loop makes cycles worth a pause."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
+def _until_stopped(training: Training, signals: StopSignals, bar: console.Bar, watched: Callable[[], None]) -> bool:
+    bar.start_at(training.tokens)
+    while True:
+        due, last = training.due(), training.step == training.last
+        signals.stop_at(training.stop_moment(), training.step == training.until.step and not last)
+        # once in a while: save (also before the end and before a stop)
+        training.saver.check()
+        stopping = training.world.agree(bool(signals.asked))
+        if due.save or last or stopping:
+            training.save()
+        if stopping:
+            return False
+        # once in a while: log
+        if due.log or last:
+            training.log(bar)
+        # once in a while: validate and sample
+        try:
+            with signals.interruptible():
+                validation = training.validate() if due.validate or last else None
+                samples = training.sample() if due.sample or last else []
+        except Interrupted:
+            training.save()
+            return False
+        training.record(validation, samples)
+        if last:
+            return True
+        # a single training step
+        training.take_step()
+        watched()

@@ -4,7 +4,7 @@ In goes a Snapshot of a training run, out comes `step-0001000/`: a Hugging Face 
 the float32 masters, `trainer/` with the moments and the position, and `manifest.json` with the SHA-256 of every file.
 All of it is written to `step-0001000.part`, fsynced and renamed, so that a crash at any line leaves the older whole.
 The newest checkpoint is the one with the largest NUMBER (10000000 comes after 9999999, though not as text).
-Subtle: `write` only reads the snapshot; saving beside the training means handing it copies of the tensors in a thread.
+Subtle: `write` only reads the snapshot; saver.py hands it copies of the tensors in a thread, beside the training.
 """
 
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lhama.model.checkpoint import read_config, read_tensors, save_model
@@ -23,10 +23,10 @@ from lhama.model.config import LlamaConfig
 from lhama.plan.problem import Problem
 from lhama.record import console
 from lhama.record.files import move, read_json, remove_tree, sha256_file, size, sync_tree, write_json
+from lhama.train.shares import MOMENTS, Moments, Share, described
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-MOMENTS = "trainer/optimizer.safetensors"
 STATE = "trainer/state.json"
 BYTES_PER_PARAMETER = 12  # float32 master and two moments
 
@@ -42,6 +42,8 @@ class Snapshot:
     moments: Mapping[str, Tensor]
     state: Mapping[str, Any]
     tokenizer: Path | None = None
+    share: Share | None = None
+    """What this process writes of it; None where it writes all."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Loaded:
 
     folder: Path
     weights: dict[str, Tensor]
-    moments: dict[str, Tensor]
+    moments: Mapping[str, Tensor]
     state: dict[str, Any]
 
 
@@ -63,13 +65,21 @@ def write(snapshot: Snapshot, train: Path) -> Path:
     """Write a checkpoint folder; its name appears only when every byte is on the disk."""
     final = train / folder_name(snapshot.step)
     part = final.with_name(final.name + ".part")
+    share = snapshot.share
     try:
-        if part.exists():
-            remove_tree(part)
-        _fill(part, snapshot)
-        move(part, final)
+        if share is not None and share.number:
+            share.begin()
+            share.write(part, snapshot.moments)
+        else:
+            if part.exists():
+                remove_tree(part)
+            _fill(part, snapshot)
+            move(part, final)
+        if share is not None:
+            share.finished()
     except (OSError, Problem, SafetensorError) as error:
-        shutil.rmtree(part, ignore_errors=True)
+        if share is None or not share.number:
+            shutil.rmtree(part, ignore_errors=True)
         needed = BYTES_PER_PARAMETER * sum(weight.numel() for weight in snapshot.weights.values())
         raise Problem(
             f"the checkpoint {final} could not be written: {error}",
@@ -80,12 +90,19 @@ def write(snapshot: Snapshot, train: Path) -> Path:
 
 def _fill(part: Path, snapshot: Snapshot) -> None:
     (part / "trainer").mkdir(parents=True)
+    share = snapshot.share
+    if share is not None:
+        share.begin()
     save_model(part, dict(snapshot.weights), snapshot.config, snapshot.tokenizer)
-    save_file(dict(snapshot.moments), part / MOMENTS)
+    if share is None:
+        save_file(dict(snapshot.moments), part / MOMENTS)
+    else:
+        share.write(part, snapshot.moments)
     write_json(part / STATE, {"format": FORMAT, "step": snapshot.step, "suite": snapshot.suite, **snapshot.state})
-    files = {}
+    files = {} if share is None else share.of_others()
     for path in sorted(path for path in part.rglob("*") if path.is_file()):
-        files[path.relative_to(part).as_posix()] = {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        name = path.relative_to(part).as_posix()
+        files[name] = files.get(name) or described(path)
     write_json(part / MANIFEST, {"format": FORMAT, "step": snapshot.step, "suite": snapshot.suite, "files": files})
     sync_tree(part)
 
@@ -103,10 +120,18 @@ def checkpoints(train: Path) -> dict[int, Path]:
 def faults(folder: Path) -> list[str]:
     """Say what is wrong with a checkpoint: a file that is missing, or not the one that was written."""
     try:
-        manifest = read_json(folder / MANIFEST)
-        files = manifest["files"]
-        if folder.name != folder_name(manifest["step"]):
-            return [f"{MANIFEST} belongs to step {manifest['step']}"]
+        step = read_json(folder / MANIFEST)["step"]
+        if folder.name != folder_name(step):
+            return [f"{MANIFEST} belongs to step {step}"]
+    except (OSError, Problem, KeyError, TypeError):
+        return [f"{MANIFEST} is missing or damaged"]
+    return file_faults(folder)
+
+
+def file_faults(folder: Path) -> list[str]:
+    """Compare the files of a checkpoint, whatever its folder is called, with the sizes and hashes of its manifest."""
+    try:
+        files = read_json(folder / MANIFEST)["files"]
         return [fault for name, entry in files.items() if (fault := _fault(folder / name, name, entry))]
     except (OSError, Problem, KeyError, TypeError, AttributeError):
         return [f"{MANIFEST} is missing or damaged"]
@@ -163,16 +188,30 @@ def _free_name(path: Path) -> Path:
 def read(folder: Path) -> Loaded:
     """Read a checkpoint whose hashes were verified."""
     weights = read_tensors(folder, read_config(folder))
-    return Loaded(folder, weights, load_file(folder / MOMENTS), read_json(folder / STATE))
+    moments = Moments(folder, {name: weight.shape for name, weight in weights.items()})
+    return Loaded(folder, weights, moments, read_json(folder / STATE))
 
 
 def prune(train: Path, keep: int) -> None:
     """Remove the rolling checkpoints that are not among the newest `keep`; suite checkpoints stay for good."""
     for folder in list(checkpoints(train).values())[:-keep]:
         if not _is_suite(folder):
-            removed = _free_name(folder.with_name(folder.name + ".removed"))
-            move(folder, removed)  # a crash inside the deletion must not leave a folder that looks like a checkpoint
-            remove_tree(removed)
+            remove(folder)
+
+
+def abandon(folder: Path) -> None:
+    """Take a checkpoint out of the run that a rollback has left behind: a suite checkpoint is only renamed."""
+    if _is_suite(folder):
+        move(folder, _free_name(folder.with_name(folder.name + ".abandoned")))
+    else:
+        remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Delete a checkpoint; a crash inside the deletion must not leave a folder that looks like one."""
+    removed = _free_name(folder.with_name(folder.name + ".removed"))
+    move(folder, removed)
+    remove_tree(removed)
 
 
 def _is_suite(folder: Path) -> bool:

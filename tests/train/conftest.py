@@ -126,8 +126,10 @@ def make_place(prepared: Path, tmp_path: Path) -> MakePlace:
 
 def same_outcome(one: Path, other: Path) -> None:
     """Assert that two trainings are the same to the bit: records, and every checkpoint both of them hold."""
-    for name in ("loss", "validation", "samples"):
-        assert (one / f"{name}.jsonl").read_bytes() == (other / f"{name}.jsonl").read_bytes(), name
+    for name in ("loss", "validation", "samples", "incidents", "rollbacks"):
+        paths = [folder / f"{name}.jsonl" for folder in (one, other)]
+        contents = [path.read_bytes() if path.exists() else b"" for path in paths]
+        assert contents[0] == contents[1], name
     ours, theirs = save.checkpoints(one), save.checkpoints(other)
     assert max(ours) == max(theirs)
     for step in ours.keys() & theirs.keys():

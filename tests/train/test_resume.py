@@ -23,6 +23,7 @@ from tests.train.conftest import MakePlace, Place, same_outcome
 from tests.train.test_save import Crash, failing
 
 LONG = ("train.tokens=61440", "train.save_every=5120", "train.validate_every=10240", "train.sample_every=20480")
+TWELVE_STEPS = ("train.keep=1", "train.tokens=6144")
 
 
 def start(place: Place, *changes: str) -> subprocess.Popen[str]:
@@ -61,7 +62,7 @@ def test_killed_at_random_times_the_outcome_is_the_same_to_the_bit(make_place: M
     same_outcome(whole.train, killed.train)
 
 
-def crash_while_saving(place: Place, number: int) -> int:
+def crash_while_saving(place: Place, number: int, *changes: str) -> int:
     """Train with a crash at the n-th write, fsync, rename or deletion of the second save; return how many there are."""
     honest = loop.Training.save
     seen = 0
@@ -69,9 +70,11 @@ def crash_while_saving(place: Place, number: int) -> int:
     def save_with_crash(self: loop.Training) -> None:
         nonlocal seen
         if self.step == 8:
+            self.saver.wait()  # only what this save does is to be counted
             with failing(number, Crash) as calls:
                 try:
                     honest(self)
+                    self.saver.wait()  # in the background or not, it dies inside this save
                 finally:
                     seen = len(calls)
         else:
@@ -80,30 +83,34 @@ def crash_while_saving(place: Place, number: int) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Training, "save", save_with_crash)
         with suppress(Crash):
-            place.run("train.keep=1")
+            place.run(*TWELVE_STEPS, *changes)
     return seen
 
 
-def crash_and_resume(make_place: MakePlace, whole: Place, numbers: range) -> None:
+def crash_and_resume(make_place: MakePlace, whole: Place, numbers: range, *changes: str) -> None:
     for number in numbers:
         crashed = make_place()
-        crash_while_saving(crashed, number)
+        crash_while_saving(crashed, number, *changes)
         assert not (crashed.train / "final.json").exists(), number
-        crashed.run("train.keep=1")
+        crashed.run(*TWELVE_STEPS, *changes)
         same_outcome(whole.train, crashed.train)
 
 
-def test_a_crash_inside_a_save_loses_nothing(make_place: MakePlace) -> None:
-    whole = make_place()
-    total = crash_while_saving(whole, -1)
-    crash_and_resume(make_place, whole, range(1, total + 1, total // 4))
+@pytest.mark.parametrize("background", ["false", "true"])
+def test_a_crash_inside_a_save_loses_nothing(make_place: MakePlace, background: str) -> None:
+    whole, saving = make_place(), f"train.save_in_background={background}"
+    total = crash_while_saving(whole, -1, saving)
+    crash_and_resume(make_place, whole, range(1, total + 1, total // 3), saving)
 
 
 @pytest.mark.slow
-def test_a_crash_at_every_line_of_a_save_loses_nothing(make_place: MakePlace) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("background", ["false", "true"])
+def test_a_crash_at_every_line_of_a_save_loses_nothing(make_place: MakePlace, background: str, precision: str) -> None:
     whole = make_place()
-    total = crash_while_saving(whole, -1)
-    crash_and_resume(make_place, whole, range(1, total + 1))
+    changes = (f"train.save_in_background={background}", f"train.precision={precision}")
+    total = crash_while_saving(whole, -1, *changes)
+    crash_and_resume(make_place, whole, range(1, total + 1), *changes)
 
 
 @pytest.mark.parametrize("place_of_death", ["before the first row", "in a validation", "in the final validation"])
@@ -164,7 +171,7 @@ def test_a_signal_saves_within_a_step_and_the_run_continues(make_place: MakePlac
     wait_for(lambda: stopped.rows("loss"), process)
     process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == signals.EXIT_CODE
     assert "SIGTERM: saving a checkpoint" in said
     assert "the same command continues" in said
     (step,) = save.checkpoints(stopped.train)
@@ -174,7 +181,7 @@ def test_a_signal_saves_within_a_step_and_the_run_continues(make_place: MakePlac
     same_outcome(whole.train, stopped.train)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", signals.WISHES)
 def test_a_signal_inside_a_step_stops_after_it(
     make_place: MakePlace, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -241,7 +248,7 @@ def test_outside_the_block_the_old_handlers_are_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with signals.StopSignals() as heard:
         signal.raise_signal(signal.SIGINT)
-        assert heard.asked == signal.SIGINT
+        assert heard.asked == "SIGINT"
         with pytest.raises(signals.Interrupted), heard.interruptible():
             pass
     assert signal.getsignal(signal.SIGINT) is before

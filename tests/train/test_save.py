@@ -16,6 +16,7 @@ from lhama.model.config import LlamaConfig
 from lhama.model.llama import Llama
 from lhama.plan.problem import Problem
 from lhama.train import save
+from lhama.train.shares import MOMENTS
 
 
 def snapshot(step: int, suite: bool = False) -> save.Snapshot:
@@ -133,7 +134,7 @@ def test_newest_is_the_largest_number_not_the_last_text(tmp_path: Path) -> None:
     assert newest.name == "step-10000000"
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", save.MOMENTS, save.STATE])
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", MOMENTS, save.STATE])
 @pytest.mark.parametrize("damage", ["one bit", "shorter", "gone"])
 def test_one_altered_byte_is_found_and_the_previous_checkpoint_taken(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, damage: str
