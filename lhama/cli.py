@@ -339,6 +339,15 @@ def verify_resume(
     raise typer.Exit(0 if found["passed"] else 1)
 
 
+def train_until(recipe: str, runs: str, step: str) -> None:
+    """Do the training stage alone, up to a step; `verify-resume` starts this as a process that it can kill."""
+    from lhama.record.run import Run, Until
+
+    opened = Run.open(_recipe(recipe, Path(runs), None), Path(runs))
+    opened.until = Until(step=int(step))
+    _do_stage("train", opened.recipe, opened)
+
+
 @app.command()
 def release(
     recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False

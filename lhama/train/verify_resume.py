@@ -28,12 +28,11 @@ from lhama.plan.schedule import total_steps
 from lhama.record import console
 from lhama.record.files import read_json, remove_tree, sha256_file, write_text
 from lhama.record.meter import read_rows
-from lhama.record.run import Run, Until
+from lhama.record.run import Run
 from lhama.train import save
 from lhama.train.signals import EXIT_CODE
-from lhama.train.stage import run_stage
 
-PROGRAM = (sys.executable, "-c", f"import sys; from {__name__} import train_until; train_until(*sys.argv[1:])")
+PROGRAM = (sys.executable, "-c", "import sys; from lhama.cli import train_until; train_until(*sys.argv[1:])")
 TOLERANCE = 0.01  # nats per token, of every row of the loss, where sums have no fixed order
 RECORDS = ("loss.jsonl", "validation.jsonl", "samples.jsonl")
 MEGABYTES = 0.05  # of held-out text per validation: it is to happen, not to measure
@@ -47,13 +46,6 @@ class Place:
     runs: Path
     train: Path
     log: Path
-
-
-def train_until(recipe: str, runs: str, step: str) -> None:
-    """Do the training stage alone, up to a step: what runs in the process that is killed."""
-    opened = Run.open(load(recipe), Path(runs))
-    opened.until = Until(step=int(step))
-    run_stage(opened.recipe, opened)
 
 
 def verify(run: Run, program: Sequence[str], steps: int, kills: int) -> dict[str, Any]:

@@ -119,6 +119,7 @@ def test_two_shards_train_as_one(make_place: MakePlace, alone: Place) -> None:
     same_state(folder, alone.train / folder.name)
 
 
+@pytest.mark.slow
 def test_sharded_updates_are_those_of_one_optimizer() -> None:
     """Four processes, one or two dimensions, tied or not, held or not, checkpointed, bf16: shard_worker.py checks."""
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=4"]
