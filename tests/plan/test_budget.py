@@ -120,6 +120,20 @@ def test_memory_by_hand() -> None:
     assert room.fits and room.rows == 4
 
 
+@pytest.mark.parametrize(
+    ("how", "rows", "fits"), [("off", 1, True), ("off", 2, False), ("full", 8, True), ("full", 9, False)]
+)
+def test_a_model_of_one_billion_fits_a_card_of_24_gb(how: str, rows: int, fits: bool) -> None:
+    """docs/train.md says so: rows of 2,048 tokens, in bf16, on one card."""
+    changes = [f"train.gradient_checkpointing={how}", f"train.micro_batch={rows}", "hardware.count=1"]
+    room = memory(load("tinyllama-1.1b", changes), ACCELERATORS["rtx4090"], "bf16")
+    assert room.fits is fits
+    hidden, layers, intermediate, attention = 2048, 22, 5632, 2 * 2048 + 2 * 256
+    layer = 4 * hidden + attention + 4 * intermediate
+    kept = layers * layer if how == "off" else layers * hidden + layer
+    assert room.activations_per_row == 2048 * (2 * (kept + 2 * hidden) + 32_000)
+
+
 def test_what_does_not_fit_is_said() -> None:
     found = plan(load("tinyllama-1.1b", ["hardware.accelerator=t4", "hardware.count=1", "train.precision=fp32"]))
     assert found["memory"]["fits"] is False
