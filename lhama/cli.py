@@ -1,28 +1,34 @@
-"""The command line: it parses, loads the recipe, opens the run and calls the stage. Nothing else happens here.
+"""The command line: it parses, and calls what does the work (working.py and the stages). Nothing else happens here.
 
-Every stage is imported inside its verb, so that help is instant and a machine without torch can still plan.
+Everything heavy is imported inside its verb, so that help is instant and a machine without torch can still plan.
 The verbs and options are frozen by `tests/test_cli.py`: a new hyper-parameter is a recipe key, tried with `--set`.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lhama.plan.problem import Problem
-
-if TYPE_CHECKING:
-    from lhama.plan.recipe import Recipe
-    from lhama.record.run import Run
-
-STAGES = ("corpus", "tokens", "train", "release")
-AGAIN = ("read", *STAGES)  # the first stage has two halves, each with a folder of its own
-PREPARATION = {"corpus": (), "tokens": ("corpus",), "train": ("corpus", "tokens")}
+from lhama.working import (
+    PREPARATION,
+    RUNS,
+    STAGES,
+    Again,
+    Json,
+    MaxTime,
+    RecipeArgument,
+    RunArgument,
+    Runs,
+    Set,
+    do_stage,
+    load_recipe,
+    one_stage,
+    work,
+)
 
 app = typer.Typer(
     name="lhama",
@@ -32,84 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, the name of a shipped recipe, or the name of a run.")
-]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run, or its folder.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one recipe key; may be repeated.")
-]
-Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
-Again = Annotated[
-    list[str] | None,
-    typer.Option("--again", metavar="STAGE", help="Do this stage anew; the old folder is moved aside, never deleted."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-
-RUNS = Path("runs")
-MaxTime = Annotated[
-    str | None, typer.Option("--max-time", metavar="TIME", help="Stop training, saved, before this is over: 3h30m.")
-]
-Words = list[str] | None
-STARTED = time.monotonic()
-
-
-def _recipe(what: str, runs: Path, changes: list[str] | None) -> Recipe:
-    """Load a recipe by file, by shipped name, or from the run of that name."""
-    from lhama.plan.recipe import load, shipped
-
-    saved = runs / what / "recipe.toml"
-    if not Path(what).is_file() and what not in shipped() and saved.is_file():
-        return load(saved, changes or ())
-    return load(what, changes or ())
-
-
-def _do_stage(name: str, recipe: Recipe, run: Run) -> None:
-    from lhama.train import launch
-
-    if name == "train" and launch.trained_by_many(run):
-        return
-    try:
-        stage = import_module(f"lhama.{name}.stage")
-    except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.startswith("lhama"):
-            raise
-        extra = "corpus" if name == "corpus" else "train"
-        raise Problem(
-            f"the {name} stage needs the library {missing.name!r}", remedy=f"pip install 'lhama[{extra}]'"
-        ) from missing
-    stage.run_stage(recipe, run)
-
-
-def _work(
-    stages: tuple[str, ...], what: str, runs: Path, changes: Words, again: Words, max_time: str | None = None
-) -> Run:
-    """Open the run of a recipe and do its stages in order; what is done already is skipped by the run itself."""
-    from lhama.plan.budget import plan as make_plan
-    from lhama.plan.duration import seconds_of
-    from lhama.record import console
-    from lhama.record.files import write_json
-    from lhama.record.run import Until
-    from lhama.train.launch import is_worker, open_run, rank
-
-    recipe = _recipe(what, runs, changes)
-    if unknown := [stage for stage in again or () if stage not in AGAIN]:
-        raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(AGAIN)}")
-    intended = make_plan(recipe)
-    run = open_run(recipe, runs, tuple(again or ()))
-    run.until = Until(moment=None if max_time is None else STARTED + seconds_of(max_time))
-    if rank() == 0:
-        write_json(run.folder / "plan.json", intended)
-    if recipe.train.stream is not None:
-        from lhama.train.data import is_streamed
-
-        if is_streamed(recipe, run):  # the tokens were made elsewhere
-            stages = tuple(stage for stage in stages if stage not in ("corpus", "tokens"))
-    for stage in ("train",) if is_worker() else stages:
-        console.heading(stage)
-        _do_stage(stage, recipe, run)
-    return run
 
 
 @app.command()
@@ -145,7 +73,7 @@ def plan(recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, as_json
     from lhama.record import console
     from lhama.record.tables import plan_tables
 
-    intended = make_plan(_recipe(recipe, runs, changes))
+    intended = make_plan(load_recipe(recipe, runs, changes))
     if as_json:
         console.json_out(intended)
     else:
@@ -167,7 +95,7 @@ def run(
     from lhama.record.tables import closing
 
     console.quiet(as_json)
-    done = _work(STAGES, recipe, runs, changes, again, max_time)
+    done = work(STAGES, recipe, runs, changes, again, max_time)
     if as_json:
         console.json_out(read_status(done))
     else:
@@ -295,7 +223,7 @@ def corpus(
     recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
 ) -> None:
     """Clean the text: read, split, drop with a reason, write shards."""
-    _one_stage("corpus", recipe, runs, changes, again, as_json)
+    one_stage("corpus", recipe, runs, changes, again, as_json)
 
 
 @app.command()
@@ -303,7 +231,7 @@ def tokens(
     recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
 ) -> None:
     """Train the vocabulary and turn the clean text into token streams."""
-    _one_stage("tokens", recipe, runs, changes, again, as_json)
+    one_stage("tokens", recipe, runs, changes, again, as_json)
 
 
 @app.command()
@@ -316,7 +244,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train the model, or continue where it stopped."""
-    _one_stage("train", recipe, runs, changes, again, as_json, max_time)
+    one_stage("train", recipe, runs, changes, again, as_json, max_time)
 
 
 @app.command(name="verify-resume")
@@ -333,7 +261,7 @@ def verify_resume(
     from lhama.train.verify_resume import PROGRAM, report, verify
 
     console.quiet(as_json)
-    prepared = _work(PREPARATION["train"], recipe, runs, changes, None)
+    prepared = work(PREPARATION["train"], recipe, runs, changes, None)
     found = verify(prepared, PROGRAM, steps, kills)
     (console.json_out if as_json else report)(found)
     raise typer.Exit(0 if found["passed"] else 1)
@@ -343,9 +271,9 @@ def train_until(recipe: str, runs: str, step: str) -> None:
     """Do the training stage alone, up to a step; `verify-resume` starts this as a process that it can kill."""
     from lhama.record.run import Run, Until
 
-    opened = Run.open(_recipe(recipe, Path(runs), None), Path(runs))
+    opened = Run.open(load_recipe(recipe, Path(runs), None), Path(runs))
     opened.until = Until(step=int(step))
-    _do_stage("train", opened.recipe, opened)
+    do_stage("train", opened.recipe, opened)
 
 
 @app.command()
@@ -353,7 +281,7 @@ def release(
     recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, again: Again = None, as_json: Json = False
 ) -> None:
     """Write the report and the model card from what the run recorded."""
-    _one_stage("release", recipe, runs, changes, again, as_json)
+    one_stage("release", recipe, runs, changes, again, as_json)
 
 
 @app.command()
@@ -363,20 +291,7 @@ def chat(run: RunArgument, changes: Set = None, runs: Runs = RUNS) -> None:
     from lhama.serve.chat import chat_loop
 
     opened = Run.find(run, runs)
-    chat_loop(opened, _recipe(str(opened.folder / "recipe.toml"), runs, changes))
-
-
-def _one_stage(
-    name: str, recipe: str, runs: Path, changes: Words, again: Words, as_json: bool, max_time: str | None = None
-) -> None:
-    """Do one stage and the ones it stands on."""
-    from lhama.record import console
-    from lhama.record.status import status as read_status
-
-    console.quiet(as_json)
-    opened = _work((*PREPARATION.get(name, ()), name), recipe, runs, changes, again, max_time)
-    if as_json:
-        console.json_out(read_status(opened))
+    chat_loop(opened, load_recipe(str(opened.folder / "recipe.toml"), runs, changes))
 
 
 def main() -> None:
