@@ -24,7 +24,7 @@ test: $(VENV)/.lhama-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" --durations=10
 
 test-slow: $(VENV)/.lhama-dev
-	$(BIN)/python -m pytest -q -m slow --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m slow --durations=10
 
 check: $(VENV)/.lhama-dev
 	$(BIN)/ruff format --check .

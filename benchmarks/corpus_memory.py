@@ -3,9 +3,9 @@
 In go a recipe (docs/portuguese.toml, its data beside it) and sizes in gigabytes. For each size two jsonl.zst are
 written as streams: the documents of all the recipe's sources over and over, from the second time on with each word in
 three replaced by another of the corpus, so that no copy is a near duplicate of the last one. One document in 50 repeats
-the one before with a word changed, one in 97 repeats it wholly. Every step of the recipe is on. The resident memory of
-the stage and all its workers is sampled and summed, so pages that they share count several times: the true peak is
-lower.
+the one before with a word changed, one in 97 repeats it wholly. Every step of the recipe is on. The memory of the stage
+and all its workers is sampled and summed twice: as Linux accounts for it, where a page that processes share counts once
+(proportional set size), and as `top` shows it, where it counts in each (resident set size).
 
 Usage: python benchmarks/corpus_memory.py RECIPE 1 3 10 [--workers 2] [--folder /tmp]
 Writes benchmarks/results/corpus-memory-HARDWARE-DATE.json.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -104,8 +105,9 @@ def measure(folder: Path, recipe: Recipe) -> dict[str, Any]:
 
     (folder / "recipe.toml").write_text(dumps(recipe), encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    peaks: dict[str, int] = {}
+    peaks: dict[tuple[str, str], int] = {}
     began, logged = time.monotonic(), folder / "stage.log"
+    before = _processor_seconds()
     command = [sys.executable, "-c", START, "corpus", "recipe.toml"]
     with (
         logged.open("wb") as log,
@@ -114,7 +116,8 @@ def measure(folder: Path, recipe: Recipe) -> dict[str, Any]:
         stage = psutil.Process(process.pid)
         while process.poll() is None:
             half = "corpus" if (folder / "runs/memory/corpus.part").exists() else "read"
-            peaks[half] = max(peaks.get(half, 0), _resident(stage))
+            for count, held in _held(stage).items():
+                peaks[half, count] = max(peaks.get((half, count), 0), held)
             time.sleep(EVERY)
     if process.returncode:
         raise RuntimeError(logged.read_text(encoding="utf-8", errors="replace")[-4000:])
@@ -123,23 +126,34 @@ def measure(folder: Path, recipe: Recipe) -> dict[str, Any]:
     report = json.loads((run / "corpus/report.json").read_text(encoding="utf-8"))
     stages = {stage: json.loads((run / stage / "manifest.json").read_text())["seconds"] for stage in ("read", "corpus")}
     return {
-        "peak_gib": {half: round(peak / 2**30, 3) for half, peak in peaks.items()},
+        "peak_gib": {half: round(peak / 2**30, 3) for (half, count), peak in peaks.items() if count == "Pss"},
+        "peak_resident_gib": {half: round(peak / 2**30, 3) for (half, count), peak in peaks.items() if count == "Rss"},
         "seconds": round(seconds, 1),
+        "processor_seconds": round(_processor_seconds() - before, 1),
         "seconds_by_stage": stages,
         "totals": report["totals"],
         "dropped": {reason: of["documents"] for reason, of in report["reasons"].items()},
     }
 
 
-def _resident(stage: Any) -> int:
-    """Sum the resident memory of a process and its children."""
+def _processor_seconds() -> float:
+    """Return what all processes that ended took, those of the stage's workers among them."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _held(stage: Any) -> dict[str, int]:
+    """Sum the memory that a process and its children hold, in bytes, in the two counts of Linux."""
     import psutil
 
-    total = 0
+    total = {"Pss": 0, "Rss": 0}
     try:
         for process in (stage, *stage.children(recursive=True)):
-            total += process.memory_info().rss
-    except psutil.Error:  # one ended just now
+            for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+                count, _, kibibytes = line.partition(":")
+                if count in total:
+                    total[count] += 1024 * int(kibibytes.split()[0])
+    except (psutil.Error, OSError):  # one ended just now
         pass
     return total
 
@@ -170,6 +184,7 @@ def main() -> None:
             one |= measure(folder, with_one_source(recipe, given.workers))
             print(json.dumps(one), flush=True)
             found.append(one)
+            found.sort(key=lambda size: float(size["text_gb"]))
             path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"written to {path}")
 

@@ -29,7 +29,7 @@ LEAST_WORDS = 8
 """Swept 4-10 over 22 sources: at 8 the repeated lines of recipes, letters and verse stay, and mastheads go."""
 MORE_THAN = 10
 """Documents of a source; fewer may hold a line for reasons of their own, such as a quotation."""
-SLICE_LINES = 8 << 20  # lines decided at once: about 600 MB while they are sorted
+SLICE_LINES = 4 << 20  # lines decided at once: about 300 MB while they are sorted
 FEED = np.uint8(10)
 
 

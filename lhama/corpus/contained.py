@@ -16,7 +16,7 @@ second counts for the few that may be contained in which documents. Memory follo
 document, and the pairs of the second pass.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from lhama.corpus.minhash import keep_words
 from lhama.corpus.near import Clusters
-from lhama.corpus.records import sliced, slices_for
+from lhama.corpus.records import Columns, sliced, slices_for
 from lhama.corpus.words import MULTIPLIER, Texts, cut, looked_at, mixed, room, tables
 
 Integers = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ LEAST, FEW = 4, 8
 SHARE = 0.8
 HOLDERS = 16
 """A run that more documents have is a phrase; only the first so many may hold another document."""
-SLICE_RECORDS = 8 << 20  # records decided at once: about 600 MB while they are sorted
+SLICE_RECORDS = 4 << 20  # records decided at once: about 300 MB while they are sorted
 
 
 class Samples(NamedTuple):
@@ -75,10 +75,15 @@ def contained(
     parts: Iterable[Record], records: int, scratch: Path, share: float = SHARE, slice_records: int = SLICE_RECORDS
 ) -> Contained:
     """Find the contained documents among about so many records; those of negative order are held out."""
-    with sliced(parts, (np.uint64, np.int64), slices_for(records, slice_records), scratch) as pieces:
-        counts = counted_among(np.zeros(0, np.uint64), np.zeros(0, np.int64))
-        for keys, orders in pieces:
-            counts = summed(counts, counted_among(keys, orders))
+    seen = [np.zeros(0, np.int64)]
+
+    def noted() -> Iterator[Record]:
+        for keys, orders in parts:
+            seen.append(np.unique(orders))
+            yield keys, orders
+
+    with sliced(noted(), (np.uint64, np.int64), slices_for(records, slice_records), scratch) as pieces:
+        counts = counted(pieces, np.unique(np.concatenate(seen)))
         candidates = likely(counts, share)
         pairs = [holders_among(keys, orders, candidates) for keys, orders in pieces]
     return decided(pairs, counts, share)
@@ -119,17 +124,15 @@ def grouped(keys: Keys, orders: Integers) -> Groups:
     return Groups(orders, *(np.repeat(column, sizes) for column in (begins, begins + held, begins + sizes)))
 
 
-def counted_among(keys: Keys, orders: Integers) -> Counts:
-    """Count for the documents in one slice: runs of an earlier one; for held-out documents, of any training one."""
-    found, begins, training, ends = grouped(keys, orders)
-    held = np.where(found < 0, training < ends, begins < np.arange(len(found)))
-    ones = np.ones(len(orders), np.int64)
-    return _summed(np.append(found, orders), np.append(held, 0 * ones), np.append(np.zeros(len(found), np.int64), ones))
-
-
-def summed(one: Counts, two: Counts) -> Counts:
-    """Add the counts of two slices."""
-    return _summed(*(np.concatenate(column) for column in zip(one, two, strict=True)))
+def counted(pieces: Iterable[Columns], documents: Integers) -> Counts:
+    """Count for these documents, sorted: runs of an earlier one; for held-out documents, of any training one."""
+    shared, of = np.zeros(len(documents), np.int64), np.zeros(len(documents), np.int64)
+    for keys, orders in pieces:
+        found, begins, training, ends = grouped(keys, orders)
+        held = np.where(found < 0, training < ends, begins < np.arange(len(found)))
+        of += np.bincount(np.searchsorted(documents, orders), minlength=len(documents))
+        shared += np.bincount(np.searchsorted(documents, found[held]), minlength=len(documents))
+    return Counts(documents, shared, of)
 
 
 def likely(counts: Counts, share: float = SHARE) -> Integers:
@@ -194,15 +197,6 @@ def _yielding(
 def _clusters(found: dict[int, int]) -> Clusters:
     orders = sorted(found)
     return Clusters(np.array(orders, np.int64), np.array([found[order] for order in orders], np.int64))
-
-
-def _summed(orders: Integers, shared: Integers, of: Integers) -> Counts:
-    by_order = np.argsort(orders)
-    orders, shared, of = orders[by_order], shared[by_order], of[by_order]
-    begins = np.flatnonzero(np.append(True, orders[1:] != orders[:-1])[: len(orders)])
-    if not len(begins):
-        return Counts(orders, shared, of)
-    return Counts(orders[begins], np.add.reduceat(shared, begins), np.add.reduceat(of, begins))
 
 
 def _enough(both: Integers, of: Integers, share: float) -> npt.NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from lhama.corpus.decisions import HELD_OUT, Decisions, Later, Names, held_out
 from lhama.corpus.domains import beyond_cap
 from lhama.corpus.judging import KEPT, Judging, alone, readable
-from lhama.corpus.keys import key_table, later_of
+from lhama.corpus.keys import key_columns, later_of
 from lhama.corpus.places import Places
 from lhama.corpus.records import unpacked
 from lhama.corpus.renaming import settle_names
@@ -34,9 +34,9 @@ LINE_BYTES = 128  # of text for each line that is long enough to count, about
 
 def decide(staged: Staged, places: Places, judging: Judging, scratch: Path) -> Decisions:
     """Take all decisions that the recipe asks for; `scratch` is a folder that may be made and is taken away."""
-    names = settle_names(staged, places)
+    names = settle_names(staged, places, scratch)
     standing = _Standing(staged, places, judging, names)
-    later = [_exact(standing, judging.exact)]
+    later = [_exact(standing, judging.exact, scratch)]
     groups = leaving = None
     if judging.near:
         console.say(f"Looking for near duplicates: {_recall(judging)}.")
@@ -47,13 +47,13 @@ def decide(staged: Staged, places: Places, judging: Judging, scratch: Path) -> D
         more, leaving = _contained(standing, judging.contained, scratch)
         later += more
     if any(source.domain_cap is not None for source in judging.sources):
-        later.append(_capped(standing, judging))
+        later.append(_capped(standing, judging, scratch))
     lines = None
     if judging.repeated_lines is not None:
         console.say("Looking for lines that repeat.")
         lines = _repeated_lines(standing, judging.repeated_lines, scratch)
         later.append(_hollow(standing, lines))
-    return Decisions(names, tuple(later), lines, _repeats(standing, places), groups, leaving)
+    return Decisions(names, tuple(later), lines, _repeats(standing, places, scratch), groups, leaving)
 
 
 class _Standing:
@@ -100,29 +100,27 @@ class _Standing:
             self._stand[place] = stand & (self._held[place] | ~dropped)
 
 
-def _exact(standing: _Standing, drop: bool) -> Later:
+def _exact(standing: _Standing, drop: bool, scratch: Path) -> Later:
     """Find the texts that came before; copies of held-out ones go in any case."""
 
-    def texts(part: int, parts: int) -> Iterator[Any]:
+    def texts() -> Iterator[Any]:
         for table, order, stand in standing.tables("key_high", "key_low"):
-            high = table["key_high"].to_numpy()
-            yield key_table(high, table["key_low"].to_numpy(), order, stand & (high % parts == part))
+            yield key_columns(table["key_high"].to_numpy(), table["key_low"].to_numpy(), order, stand)
 
-    found = later_of(texts, standing.rows)
+    found = later_of(texts(), standing.rows, scratch)
     order, first = found["order"].to_numpy(), found["first"].to_numpy()
     chosen = (order >= 0) & (drop | (first < 0))
     return standing.strike("exact_duplicate", "copy_of_heldout", order[chosen], first[chosen])
 
 
-def _repeats(standing: _Standing, places: Places) -> Integers:
+def _repeats(standing: _Standing, places: Places, scratch: Path) -> Integers:
     """Count by source the texts that came before, whatever else may be the reason to drop them."""
 
-    def texts(part: int, parts: int) -> Iterator[Any]:
+    def texts() -> Iterator[Any]:
         for table, order, _ in standing.tables("reason", "characters", "key_high", "key_low"):
-            high = table["key_high"].to_numpy()
-            yield key_table(high, table["key_low"].to_numpy(), order, readable(table) & (high % parts == part))
+            yield key_columns(table["key_high"].to_numpy(), table["key_low"].to_numpy(), order, readable(table))
 
-    order = later_of(texts, standing.rows)["order"].to_numpy()
+    order = later_of(texts(), standing.rows, scratch)["order"].to_numpy()
     numbers = places.source_numbers(np.where(order >= 0, order, order + HELD_OUT))
     return np.bincount(numbers, minlength=len(places.sources)).astype(np.int64)
 
@@ -167,21 +165,19 @@ def _contained(standing: _Standing, share: float, scratch: Path) -> tuple[list[L
     return later, Later("heldout_in_training", "heldout_in_training", leaving + HELD_OUT, holders)
 
 
-def _capped(standing: _Standing, judging: Judging) -> Later:
+def _capped(standing: _Standing, judging: Judging, scratch: Path) -> Later:
     """Drop the documents of a domain that come after as many as its source may have of each."""
     beyond = [np.zeros(0, np.int64)]
     for number, source in enumerate(judging.sources):
         if source.domain_cap is None:
             continue
 
-        def rows(part: int, parts: int, number: int = number) -> Iterator[Any]:
+        def rows(number: int = number) -> Iterator[Any]:
             for table, order, stand in standing.tables("domain"):
-                keys = table["domain"].to_numpy().view(np.uint64)
-                chosen = stand & (order >= 0) & (keys % np.uint64(parts) == np.uint64(part))
-                chosen &= standing.numbers(table["position"].to_numpy()) == number
-                yield keys[chosen], order[chosen]
+                chosen = stand & (order >= 0) & (standing.numbers(table["position"].to_numpy()) == number)
+                yield table["domain"].to_numpy().view(np.uint64)[chosen], order[chosen]
 
-        beyond.append(beyond_cap(rows, standing.rows, source.domain_cap))
+        beyond.append(beyond_cap(rows(), standing.rows, source.domain_cap, scratch))
     return standing.drop("domain_full", np.sort(np.concatenate(beyond)))
 
 

@@ -8,7 +8,7 @@ cap with a chance of 3e-6.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from lhama.corpus.bytestream import Cut, lines
+from lhama.corpus.records import sliced, slices_for
 from lhama.plan.problem import Problem
 
 Keys = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 HOSTS_REMEMBERED = 1 << 16
-SLICE_ROWS = 16 << 20  # rows looked at once for a cap: 256 MB
+SLICE_ROWS = 4 << 20  # rows looked at once for a cap: about 200 MB while they are sorted
 
 
 @dataclass(frozen=True)
@@ -101,21 +102,18 @@ def domain_keys(urls: Iterable[str | None]) -> Keys:
     return np.fromiter((_key(domain) if domain else 0 for domain in found), dtype=np.uint64)
 
 
-def beyond_cap(rows: Callable[[int, int], Iterator[tuple[Keys, Integers]]], count: int, cap: int) -> Integers:
+def beyond_cap(parts: Iterable[tuple[Keys, Integers]], count: int, cap: int, scratch: Path) -> Integers:
     """Return the positions, sorted, of all documents that come after the first `cap` of their domain.
 
-    `rows(part, parts)` yields domain keys and positions of the eligible documents whose key % parts == part; it is
-    called for one part after the other, so that memory follows the slice and not the `count` of rows.
+    `parts` are domain keys and positions of about so many eligible documents, in any order; `scratch` is a folder that
+    may be made and is taken away. Memory follows the slice and not the `count` of rows.
     """
-    parts = 1 + count // SLICE_ROWS
-    found = [_beyond(list(rows(part, parts)), cap) for part in range(parts)]
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+    with sliced(parts, (np.uint64, np.int64), slices_for(count, SLICE_ROWS), scratch) as pieces:
+        found = [_beyond(keys, positions, cap) for keys, positions in pieces]
+    return np.sort(np.concatenate(found))
 
 
-def _beyond(batches: list[tuple[Keys, Integers]], cap: int) -> Integers:
-    if not batches:
-        return np.zeros(0, np.int64)
-    keys, positions = (np.concatenate(columns) for columns in zip(*batches, strict=True))
+def _beyond(keys: Keys, positions: Integers, cap: int) -> Integers:
     keys, positions = keys[keys != 0], positions[keys != 0]
     order = np.lexsort((positions, keys))
     keys, positions = keys[order], positions[order]

@@ -25,7 +25,7 @@ from lhama.corpus.records import Columns, sliced, slices_for
 
 Integers = npt.NDArray[np.int64]
 
-SLICE_KEYS = 8 << 20  # keys decided at once: about 400 MB while they are sorted
+SLICE_KEYS = 4 << 20  # keys decided at once: about 200 MB while they are sorted
 
 
 class Links(NamedTuple):

@@ -10,7 +10,8 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import ExitStack
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for_end
 from typing import TypeVar
@@ -41,19 +42,39 @@ def work(
                 queue.appendleft(after)
             yield result
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
-        running: set[Future[Result]] = {pool.submit(function, task) for task in tasks}
+    yield from _in_processes(function, tasks, workers, following)
+
+
+def _in_processes(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int,
+    following: Callable[[Result], Task | None],
+) -> Iterator[Result]:
+    """Give each process one task after the other; what follows a task is done where it was, with what is open there."""
+    waiting = iter(tasks)
+    with ExitStack() as open_pools:
+        pools = [
+            open_pools.enter_context(
+                ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
+            )
+            for _ in range(workers)
+        ]
+        running = {pool.submit(function, task): pool for pool, task in zip(pools, waiting, strict=False)}
         try:
             while running:
-                ready, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ready:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    pool = running.pop(future)
                     result = future.result()
-                    after = following(result)
-                    if after is not None:
-                        running.add(pool.submit(function, after))
+                    task = following(result)
+                    if task is None:
+                        task = next(waiting, None)
+                    if task is not None:
+                        running[pool.submit(function, task)] = pool
                     yield result
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            for pool in pools:
+                pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 

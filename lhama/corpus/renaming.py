@@ -5,6 +5,7 @@ taken, too. Names stand for themselves by 128 bits of SHA-256.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,27 +13,30 @@ import numpy as np
 from lhama.corpus import heldout
 from lhama.corpus.decisions import NOTHING, Names, new_name
 from lhama.corpus.judging import readable
-from lhama.corpus.keys import key_table, later_of
+from lhama.corpus.keys import key_columns, later_of
 from lhama.corpus.places import Places
 from lhama.corpus.staged import Integers, Staged, find
 
 
-def settle_names(staged: Staged, places: Places) -> Names:
-    """Find repeated names within a source and rename all but the first, until none repeats."""
+def settle_names(staged: Staged, places: Places, scratch: Path) -> Names:
+    """Find repeated names within a source and rename all but the first, until none repeats.
+
+    `scratch` is a folder that may be made and is taken away.
+    """
     renamed, suffixes, held = NOTHING, NOTHING, NOTHING
     keys = np.zeros((0, 2), np.int64)
     while True:
         at, now = renamed, keys
 
-        def names(part: int, parts: int, at: Integers = at, now: Integers = now) -> Iterator[Any]:
+        def names(at: Integers = at, now: Integers = now) -> Iterator[Any]:
             for table in staged.tables(["position", "reason", "characters", "id_high", "id_low"]):
                 position = table["position"].to_numpy()
                 high, low = table["id_high"].to_numpy().copy(), table["id_low"].to_numpy().copy()
                 found, where = find(at, position)
                 high[found], low[found] = now[where[found], 0], now[where[found], 1]
-                yield key_table(high, low, position, readable(table) & (high % parts == part))
+                yield key_columns(high, low, position, readable(table))
 
-        repeats = later_of(names, staged.rows)["order"].to_numpy()
+        repeats = later_of(names(), staged.rows, scratch)["order"].to_numpy()
         if not len(repeats):
             return Names(renamed, suffixes, held)
         every = np.union1d(renamed, repeats)

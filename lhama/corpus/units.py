@@ -8,6 +8,7 @@ a killed stage keeps them and ends with the same bytes. A file that yields no ro
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lhama.corpus import engine, heldout
 from lhama.corpus.cleaning import Cleaning, clean, fields_of
 from lhama.corpus.domains import domain_keys
 from lhama.corpus.filelist import SourceFile
+from lhama.corpus.memory import give_back_memory
 from lhama.corpus.opt_out import opted_out, read_opt_out
 from lhama.corpus.readers import Row, read_tales
 from lhama.corpus.reading import read_rows
@@ -86,6 +88,7 @@ def read_part(part: Part) -> Done:
     report = part.path.with_suffix(".json")
     if not report.is_file():
         _write(part, report)
+        give_back_memory()
     said = read_json(report)
     following = None
     if said["next"] is not None:
@@ -98,9 +101,11 @@ def _write(part: Part, report: Path) -> None:
     rows, size, taken = 0, 0, part.taken
     following: tuple[int, int, int] | None = None
     schema = pa.schema([*READ, *([DOMAIN] if part.domains else []), *fields_of(part.cleaning).items()])
+    batches = _batches_of(part)
     with writing(part.path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for batch in _batches(part):
+        for batch in batches:
             if size >= part.limit:
+                _keep_open(part, chain([batch], batches))
                 break
             table = _measured(batch, part)
             writer.write_table(table, row_group_size=len(table))
@@ -115,6 +120,24 @@ def _write(part: Part, report: Path) -> None:
 
 
 Placed = tuple[int, SourceFile, Row]
+
+
+_open: dict[tuple[Path, int], Iterator[list[Placed]]] = {}
+"""The reader of the last part of this process, by the part that follows: to begin anew there, a packed file would have
+to be unpacked up to that place, and a large one again and again."""
+
+
+def _keep_open(part: Part, batches: Iterator[list[Placed]]) -> None:
+    following = replace(part, number=part.number + 1)
+    _open.clear()
+    _open[following.path, part.limit] = batches
+
+
+def _batches_of(part: Part) -> Iterator[list[Placed]]:
+    """Go on where the last part of this process ended, if this is the one that follows; else begin in the file."""
+    batches = _open.pop((part.path, part.limit), None)
+    _open.clear()
+    return _batches(part) if batches is None else batches
 
 
 def _batches(part: Part) -> Iterator[list[Placed]]:

@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lhama.corpus import pool, units
 from lhama.corpus import stage as corpus_stage
-from lhama.corpus import units
+from lhama.corpus.filelist import SourceFile
+from lhama.corpus.readers import Columns, Row
+from lhama.corpus.reading import Reading, read_rows
 from lhama.corpus.units import Part
 from lhama.plan.recipe import load
 from lhama.record.run import Run
@@ -90,6 +94,40 @@ def test_killed_at_every_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         else:
             pytest.fail("the stage renames without end")
     assert kills > 15
+
+
+def test_a_file_of_many_parts_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_texts(tmp_path, 40)
+    write_recipe(tmp_path, SOURCES)
+    monkeypatch.setattr(units, "BATCH_ROWS", 8)
+    monkeypatch.setattr(corpus_stage, "Part", partial(Part, limit=1200))
+    opened: list[tuple[str, int]] = []
+
+    def reading(file: SourceFile, columns: Columns, how: Reading, skip: int) -> Iterator[Row]:
+        opened.append((file.label, skip))
+        return read_rows(file, columns, how, skip)
+
+    monkeypatch.setattr(units, "read_rows", reading)
+    once = result(work(tmp_path, tmp_path / "once"))
+    assert sorted(opened) == [("dois.jsonl", 0), ("um.jsonl", 0)]
+    monkeypatch.setattr(units, "_keep_open", lambda part, batches: None)
+    assert result(work(tmp_path, tmp_path / "again")) == once
+    assert len(opened) > 4
+
+
+def test_what_follows_a_task_is_done_by_the_same_process() -> None:
+    def following(done: tuple[int, int]) -> int | None:
+        return done[0] - 1 if done[0] % 10 else None
+
+    found = list(pool.work(numbered, [12, 24, 33], 2, following))
+    assert sorted(number for number, _ in found) == [10, 11, 12, 20, 21, 22, 23, 24, 30, 31, 32, 33]
+    for tens in (1, 2, 3):
+        assert len({process for number, process in found if number // 10 == tens}) == 1
+    assert len({process for _, process in found}) == 2
+
+
+def numbered(number: int) -> tuple[int, int]:
+    return number, os.getpid()
 
 
 SCRIPT = """

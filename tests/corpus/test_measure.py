@@ -2,14 +2,17 @@
 
 import hashlib
 import re
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lhama.corpus import engine, heldout
+from lhama.corpus import engine, heldout, keys
 from lhama.corpus.measure import FIELDS, measure, without_marks
 
 TEXTS = st.lists(st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(" \n\t\u2581"))))
@@ -81,3 +84,23 @@ def test_the_held_out_rule_is_the_documented_one() -> None:
     ]
     assert chosen == by_hand
     assert 8 <= len(chosen) <= 35  # 20 expected, standard deviation 4.4; fixed names, so this cannot flicker
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 1)), max_size=60), st.integers(1, 20))
+def test_repeats_are_the_same_whatever_the_slices(pairs: list[tuple[int, int]], slice_rows: int) -> None:
+    high = np.array([high for high, _ in pairs], np.int64)
+    low = np.array([low for _, low in pairs], np.int64)
+    order = np.arange(len(pairs), dtype=np.int64) * 5
+    chosen = order % 3 != 1
+    first: dict[tuple[int, int], int] = {}
+    later = {}
+    for pair, number in zip(pairs, order.tolist(), strict=True):
+        if number % 3 != 1 and first.setdefault(pair, number) != number:
+            later[number] = first[pair]
+    halves = (slice(1, None, 2), slice(None, None, 2))
+    parts = [keys.key_columns(high[half], low[half], order[half], chosen[half]) for half in halves]
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as scratch:
+        patch.setattr(keys, "SLICE_ROWS", slice_rows)
+        found = keys.later_of(parts, len(pairs), Path(scratch) / "scratch")
+    assert dict(zip(found["order"].to_pylist(), found["first"].to_pylist(), strict=True)) == later
+    assert found["order"].to_pylist() == sorted(later)
