@@ -20,6 +20,7 @@ from lhama.corpus.cleaning import cleaning_of, compile_kernels, is_new_here
 from lhama.corpus.dedup import decide
 from lhama.corpus.inputs import inputs_of
 from lhama.corpus.judging import Judging, judging_of
+from lhama.corpus.memory import give_back_memory
 from lhama.corpus.page import make_page
 from lhama.corpus.places import Places
 from lhama.corpus.pool import work
@@ -75,6 +76,7 @@ def _make(recipe: Recipe, judging: Judging, sources: tuple[CorpusSource, ...], f
         source["content"] = recipe.contents[source["name"]]
 
     writing = Writing(read, folder, places, decisions, judging)
+    give_back_memory()  # the slices of decisions are gone, and the writers begin
     _write(writing, planner, recipe, _workers(recipe, sources))
     write_json(folder / "report.json", report)
     write_text(folder / "report.html", make_page(recipe.name, report))
@@ -147,7 +149,9 @@ def _write(writing: Writing, planner: Planner, recipe: Recipe, workers: int) -> 
 
 def _write_one(writing: Writing, task: Any) -> int:
     shard, total = task
-    return write_shard(writing, shard, total)
+    rows = write_shard(writing, shard, total)
+    give_back_memory()
+    return rows
 
 
 def _tell(report: dict[str, Any], page: Path) -> None:
