@@ -8,7 +8,6 @@ a killed stage keeps them and ends with the same bytes. A file that yields no ro
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +100,9 @@ def _write(part: Part, report: Path) -> None:
     rows, size, taken = 0, 0, part.taken
     following: tuple[int, int, int] | None = None
     schema = pa.schema([*READ, *([DOMAIN] if part.domains else []), *fields_of(part.cleaning).items()])
-    batches = _batches_of(part)
+    batch, batches = _go_on(part)
     with writing(part.path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for batch in batches:
-            if size >= part.limit:
-                _keep_open(part, chain([batch], batches))
-                break
+        while batch is not None and size < part.limit:
             table = _measured(batch, part)
             writer.write_table(table, row_group_size=len(table))
             rows += len(table)
@@ -114,33 +110,40 @@ def _write(part: Part, report: Path) -> None:
             taken += sum(part.unit.source.counted(row) for _, _, row in batch)
             place, _, last = batch[-1]
             following = (place, last.line + 1, taken)
-        else:
-            following = None
+            batch = next(batches, None)
+    if batch is None:
+        following = None
+    else:
+        _keep_open(part, batch, batches)
     write_json(report, {"rows": rows, "bytes": size, "next": following})
 
 
 Placed = tuple[int, SourceFile, Row]
 
 
-_open: dict[tuple[Path, int], Iterator[list[Placed]]] = {}
+Batch = list[Placed]
+
+_open: dict[tuple[Path, int], tuple[Batch, Iterator[Batch]]] = {}
 """The reader of the last part of this process, by the part that follows: to begin anew there, a packed file would have
 to be unpacked up to that place, and a large one again and again."""
 
 
-def _keep_open(part: Part, batches: Iterator[list[Placed]]) -> None:
+def _keep_open(part: Part, batch: Batch, batches: Iterator[Batch]) -> None:
     following = replace(part, number=part.number + 1)
-    _open.clear()
-    _open[following.path, part.limit] = batches
+    _open[following.path, part.limit] = batch, batches
 
 
-def _batches_of(part: Part) -> Iterator[list[Placed]]:
+def _go_on(part: Part) -> tuple[Batch | None, Iterator[Batch]]:
     """Go on where the last part of this process ended, if this is the one that follows; else begin in the file."""
-    batches = _open.pop((part.path, part.limit), None)
+    found = _open.pop((part.path, part.limit), None)
     _open.clear()
-    return _batches(part) if batches is None else batches
+    if found is not None:
+        return found
+    batches = _batches(part)
+    return next(batches, None), batches
 
 
-def _batches(part: Part) -> Iterator[list[Placed]]:
+def _batches(part: Part) -> Iterator[Batch]:
     """Gather rows until there are many, or much text."""
     held: list[Placed] = []
     size = 0

@@ -110,7 +110,7 @@ def test_a_file_of_many_parts_is_opened_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(units, "read_rows", reading)
     once = result(work(tmp_path, tmp_path / "once"))
     assert sorted(opened) == [("dois.jsonl", 0), ("um.jsonl", 0)]
-    monkeypatch.setattr(units, "_keep_open", lambda part, batches: None)
+    monkeypatch.setattr(units, "_keep_open", lambda part, batch, batches: None)
     assert result(work(tmp_path, tmp_path / "again")) == once
     assert len(opened) > 4
 
