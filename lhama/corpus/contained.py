@@ -12,8 +12,8 @@ al. 2022). In go these records, by parts; out comes which documents leave, each 
   would measure what was learned by heart, and a book should not go for a paragraph.
 
 Two passes over slices of the key space: the first counts for each document how many of its runs others have at all, the
-second counts for the few that may be contained in which documents. Memory follows the slice, 24 bytes for each
-document, and the pairs of the second pass.
+second counts for the few that may be contained in which documents, and their pairs are cut into slices once more.
+Memory follows the slice, and 24 bytes for each document.
 """
 
 from collections.abc import Iterable, Iterator
@@ -85,8 +85,12 @@ def contained(
     with sliced(noted(), (np.uint64, np.int64), slices_for(records, slice_records), scratch) as pieces:
         counts = counted(pieces, np.unique(np.concatenate(seen)))
         candidates = likely(counts, share)
-        pairs = [holders_among(keys, orders, candidates) for keys, orders in pieces]
-    return decided(pairs, counts, share)
+        asked = int(counts.shared[np.searchsorted(counts.orders, candidates)].sum())
+        found = (holders_among(keys, orders, candidates) for keys, orders in pieces)
+        slices = slices_for(asked * HOLDERS, slice_records)  # by candidate, so that each slice has all runs of its own
+        with sliced(found, (np.uint64, np.int64, np.int64), slices, scratch.with_name(f"{scratch.name}-pairs")) as of:
+            pairs = [with_enough(keys, two, both, counts, share) for keys, two, both in of]
+    return decided(pairs, counts)
 
 
 class Counts(NamedTuple):
@@ -140,8 +144,8 @@ def likely(counts: Counts, share: float = SHARE) -> Integers:
     return counts.orders[_enough(counts.shared, counts.of, share)]
 
 
-def holders_among(keys: Keys, orders: Integers, candidates: Integers) -> tuple[Integers, ...]:
-    """Return (candidate, document that may hold it, how many runs of this slice both have)."""
+def holders_among(keys: Keys, orders: Integers, candidates: Integers) -> Columns:
+    """Return (candidate as a key, document that may hold it, how many runs of this slice both have)."""
     orders, begins, training, ends = grouped(keys, orders)
     asked = np.flatnonzero(np.isin(orders, candidates))
     first = np.where(orders[asked] < 0, training[asked], begins[asked])
@@ -151,14 +155,20 @@ def holders_among(keys: Keys, orders: Integers, candidates: Integers) -> tuple[I
         more = first + rank < end
         found.append((orders[asked[more]], orders[first[more] + rank]))
     one, two = (np.concatenate(column) for column in zip(*found, strict=True))
-    return _counted(one, two, np.ones(len(one), np.int64))
+    one, two, both = _counted(one, two, np.ones(len(one), np.int64))
+    return one.view(np.uint64), two, both
 
 
-def decided(pairs: Iterable[tuple[Integers, ...]], counts: Counts, share: float = SHARE) -> Contained:
+def with_enough(keys: Keys, two: Integers, both: Integers, counts: Counts, share: float) -> tuple[Integers, ...]:
+    """Return (candidate, document, runs that both have) of the pairs that have enough, from all slices of the runs."""
+    one, two, both = _counted(keys.view(np.int64), two, both)
+    enough = _enough(both, counts.of[np.searchsorted(counts.orders, one)], share)
+    return one[enough], two[enough], both[enough]
+
+
+def decided(pairs: Iterable[tuple[Integers, ...]], counts: Counts) -> Contained:
     """Decide about the candidates of which one document has enough runs: held-out text first, then the others."""
     one, two, both = _counted(*(np.concatenate(column) for column in zip(*pairs, strict=True)))
-    enough = _enough(both, counts.of[np.searchsorted(counts.orders, one)], share)
-    one, two, both = one[enough], two[enough], both[enough]
     half = 2 * both >= counts.of[np.searchsorted(counts.orders, two)]
     inside, copies = one < 0, set(one[two < 0].tolist())
     holding, leaving = _yielding(one[inside].tolist(), two[inside].tolist(), half[inside].tolist(), copies)
