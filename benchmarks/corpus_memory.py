@@ -36,7 +36,7 @@ from lhama.plan.recipe import load
 from lhama.plan.writing import dumps
 
 HERE = Path(__file__).parent
-EVERY = 0.2  # seconds between two looks at the memory
+EVERY = 0.5  # seconds between two looks at the memory
 REPLACED = 0.33  # of all words; of runs of 5 words (1 - 0.33)^5 = 13% stay
 START = "from lhama.cli import main; main()"
 BATCH = 2000  # documents
