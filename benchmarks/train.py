@@ -3,12 +3,14 @@
 Each turn is a process of its own (benchmarks/peers/trainers.py): a round gives every trainer one turn, in an order
 that turns round; the first steps of a turn compile and warm up and are not counted. Printed are tokens/s (medians over
 all counted steps of all rounds), the share of what the machine multiplies at these very shapes (the ceiling: the best
-of measurements before every turn) and of its best square product, peak memory, and the mean distance of the loss from
-plain fp32.
+of measurements before every turn), of its best square product and, on a GPU in the plan's table, of its data sheet,
+peak memory, and the mean distance of the loss from plain fp32. On a GPU the shapes are ttl-160m, ttl-460m and
+tinyllama-1.1b at 2,048 tokens, and torch picks FlashAttention for all in bf16.
 
     python benchmarks/train.py [--shape 160m] [--rounds 3] [--steps 12] [--peers PYTHON] [--only NAME ...] [--memory]
 
-PYTHON is an interpreter with transformers, accelerate, litgpt and lightning beside ours. Written to
+PYTHON is an interpreter with transformers, accelerate, litgpt and lightning beside ours, and liger-kernel on a GPU; a
+peer that is not there is said and left out. Written to
 benchmarks/results/train-SHAPE-HARDWARE-DATE.json. `--preload` names an allocator for the peers that are called tuned.
 """
 
@@ -33,6 +35,7 @@ import torch
 from lhama.model.checkpoint import save_model
 from lhama.model.config import LlamaConfig
 from lhama.model.llama import Llama
+from lhama.plan.hardware import ACCELERATORS, this_machine
 
 HERE = Path(__file__).parent
 WARM = 3  # steps that do not count: compilation, first touch of memory
@@ -103,7 +106,12 @@ MEMORY = {
     "lhama, one thread": Entry("lhama", "bf16+compile", environment=(("OMP_NUM_THREADS", "1"),)),
 }
 """How memory and threads are had, asked for by `--memory`."""
-ON_GPU = {"plain loop + Liger": Entry("plain", "bf16+liger")}
+ON_GPU = {
+    "plain loop + Liger": Entry("plain", "bf16+liger"),
+    "Trainer, tuned + Liger": Entry("trainer", "bf16+liger"),
+}
+TOO_MUCH = "plain"  # the setting that keeps all of attention's fp32 scores: on a GPU one row of 2,048 at a time
+REPEATS = 10  # products between two events of a GPU: one alone would measure how long it takes to ask for it
 
 
 def write_work(folder: Path, shape: Shape, steps: int) -> None:
@@ -125,6 +133,9 @@ def turn(entry: Entry, folder: Path, rows: int, python: str, preload: str) -> di
     """Let one trainer take its steps in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "TOKENIZERS_PARALLELISM": "false"}
     environment |= dict(entry.environment)
+    if CUDA:
+        environment["CUDA_VISIBLE_DEVICES"] = _first_gpu()  # the Trainer would take all of them
+        rows = 1 if entry.settings == TOO_MUCH else rows
     if entry.preload and Path(preload).is_file() and not CUDA:
         environment["LD_PRELOAD"] = preload
     interpreter = sys.executable if entry.who == "lhama" else python
@@ -132,9 +143,14 @@ def turn(entry: Entry, folder: Path, rows: int, python: str, preload: str) -> di
     command += ["--settings", entry.settings, "--rows", str(rows)]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(f"{entry}: {done.stderr[-3000:]}")
+        missing = [line for line in done.stderr.splitlines() if line.startswith("ModuleNotFoundError")]
+        raise RuntimeError(missing[-1] if missing else f"{entry}: {done.stderr[-3000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
+
+
+def _first_gpu() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
 
 
 def ceiling(shape: Shape, rows: int, dtype: torch.dtype) -> dict[str, float]:
@@ -150,23 +166,31 @@ def ceiling(shape: Shape, rows: int, dtype: torch.dtype) -> dict[str, float]:
             seconds += times * _seconds(left, right, dtype, device)
             operations += times * 2.0 * m * k * n
     side = 8192 if CUDA else 2048
-    return {
+    found = {
         "at_shapes": operations / seconds,
         "square": 2.0 * side**3 / _seconds((side,) * 2, (side,) * 2, dtype, device),
     }
+    if CUDA:
+        torch.cuda.empty_cache()  # the trainers are other processes and need the room
+    return found
 
 
 def _seconds(left: tuple[int, ...], right: tuple[int, ...], dtype: torch.dtype, device: str) -> float:
     a, b = torch.randn(left, dtype=dtype, device=device), torch.randn(right, dtype=dtype, device=device)
-    took = []
+    took: list[float] = []
     for _ in range(4):
         if CUDA:
+            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+            begun.record()
+            for _ in range(REPEATS):
+                a @ b
+            ended.record()
             torch.cuda.synchronize()
-        begun = time.perf_counter()
-        a @ b
-        if CUDA:
-            torch.cuda.synchronize()
-        took.append(time.perf_counter() - begun)
+            took.append(begun.elapsed_time(ended) / 1e3 / REPEATS)
+        else:
+            start = time.perf_counter()
+            a @ b
+            took.append(time.perf_counter() - start)
     return min(took[1:])
 
 
@@ -209,6 +233,12 @@ def main() -> None:
     print(f"written to {path}")
 
 
+def data_sheet() -> float | None:
+    """Return the dense bf16 peak that the maker tells of this GPU, in operations a second; None where none is known."""
+    name = this_machine().accelerator if CUDA else "cpu"
+    return ACCELERATORS[name].bf16 if name in ACCELERATORS else None
+
+
 def summed(
     name: str, shape: Shape, rows: int, turns: dict[str, list[dict[str, Any]]], limits: list[dict[str, float]]
 ) -> dict[str, Any]:
@@ -216,6 +246,7 @@ def summed(
     tokens = shape.rows * shape.sequence
     operations = Llama(shape.config()).flops_per_token(shape.sequence)
     limit = {key: max(one[key] for one in limits) for key in limits[0]}
+    sheet = data_sheet()
     exact = next((of[0]["losses"] for who, of in turns.items() if of and who.startswith("lhama fp32")), None)
     found: dict[str, Any] = {}
     for who, of in turns.items():
@@ -229,6 +260,7 @@ def summed(
             "by_round": [round(tokens / median(one["seconds"][WARM:]), 1) for one in of],
             "share_of_products_at_shapes": round(speed * operations / limit["at_shapes"], 4),
             "share_of_square_product": round(speed * operations / limit["square"], 4),
+            "share_of_data_sheet": round(speed * operations / sheet, 4) if sheet else None,
             "first_step_seconds": [round(one["seconds"][0], 1) for one in of],
             "peak_gib": round(max(one["peak_bytes"] for one in of) / 2**30, 2),
             "scoring_tokens_per_second": round(tokens / median(scored), 1) if scored else None,
@@ -249,6 +281,7 @@ def summed(
         "torch": torch.__version__,
         "flops_per_token_causal": operations,
         "ceiling_tflops": {key: round(value / 1e12, 3) for key, value in limit.items()},
+        "data_sheet_tflops": sheet and round(sheet / 1e12, 1),
         "trainers": found,
     }
 

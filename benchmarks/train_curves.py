@@ -45,8 +45,9 @@ def first_gradients(folder: Path, compute: torch.dtype, compiled: bool, attentio
     model.compute_with(attention)
     loss: Any = torch.compile(model.loss, fullgraph=True, dynamic=False) if compiled else model.loss
     ids = torch.from_numpy(np.load(folder / "ids.npy")[0].astype(np.int64)).to(device)
-    loss(ids, torch.nn.functional.pad(ids[:, 1:], (0, 1), value=-100)).backward()
-    optimizer.gather()
+    for few in torch.split(ids, 1 if CUDA and attention == "plain" else len(ids)):
+        loss(few, torch.nn.functional.pad(few[:, 1:], (0, 1), value=-100)).backward()
+        optimizer.gather()
     return {name: gradient.cpu() for name, gradient in optimizer.gradients().items()}
 
 

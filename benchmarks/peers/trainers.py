@@ -41,6 +41,7 @@ def clock() -> float:
 
 def lhama(folder: Path, rows: int, settings: set[str]) -> tuple[Step, Step]:
     """Do what the loop does at each step, with its own parts (lhama/train/loop.py, stage.py), and what scoring does."""
+    from lhama.model.attention import activate
     from lhama.model.checkpoint import read_config, read_tensors
     from lhama.model.device import Device
     from lhama.model.llama import Llama
@@ -49,6 +50,8 @@ def lhama(folder: Path, rows: int, settings: set[str]) -> tuple[Step, Step]:
 
     precision = "bf16" if "bf16" in settings else "fp32"
     compiled = "compile" in settings
+    if CUDA:
+        activate("auto", torch.cuda.get_device_capability())  # FlashAttention 3 or 4, where installed
     device = Device(DEVICE.type, precision, compiled, torch.get_num_threads(), "asked", "asked")
     device.start()
     if not settings & {"plain", "malloc"}:
@@ -236,6 +239,7 @@ def trainer(folder: Path, rows: int, settings: set[str], batches: torch.Tensor) 
         max_grad_norm=CLIP,
         bf16="bf16" in settings,
         torch_compile="compile" in settings,
+        use_liger_kernel="liger" in settings,
         use_cpu=not CUDA,
         save_strategy="no",
         report_to=[],

@@ -59,6 +59,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, kind: str = "auto", documents: Docum
         return causal_in_blocks(q, k, v, documents)
     if kind == "plain":
         return plainly(q, k, v, documents)
+    if q.device.type == "mps":
+        k, v = _repeated(q, k, v)  # torch's grouped heads were made for CUDA; not tried on Apple's GPUs
     if documents is None:
         return F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[-2] > 1, enable_gqa=q.shape[1] != k.shape[1])
     if varlen_attn is not None and q.is_cuda and q.dtype in (torch.bfloat16, torch.float16):

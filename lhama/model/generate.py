@@ -177,9 +177,12 @@ def _advance(
     """Feed every row its next tokens and choose what follows them, by the inverse of the cumulative distribution."""
     device = model.head.device
     hidden = model.model(torch.tensor(fed, device=device), cache)[:, -1]  # (B, E)
-    p = distribution(F.linear(hidden, model.head), used, settings)
+    logits = F.linear(hidden, model.head)  # (B, V)
+    if logits.is_cuda and torch.are_deterministic_algorithms_enabled():
+        logits = logits.cpu()  # CUDA has no running sum in a fixed order
+    p = distribution(logits, None if used is None else used.to(logits.device), settings)
     # In the order of the vocabulary: in the order of likelihood, a tie would let the last bits decide who is meant.
-    place = (p.cumsum(-1) <= torch.tensor(draws, dtype=p.dtype, device=device)[:, None]).sum(-1)
+    place = (p.cumsum(-1) <= torch.tensor(draws, dtype=p.dtype, device=p.device)[:, None]).sum(-1)
     # Rounding may leave the whole sum a hair below the draw; the last token that has probability is meant then.
     last = p.shape[-1] - 1 - (p > 0).flip(-1).int().argmax(-1)
     return [int(token) for token in torch.minimum(place, last).tolist()]

@@ -54,9 +54,10 @@ NETWORKS = {
 }
 # Seconds of one hop of a ring, inside a machine and to the next one: estimates.
 HOP, FAR_HOP = 1e-6, 5e-6
-# The share of FSDP2's operations that runs beside the computation, as it gathers the next block ahead: an estimate. ddp
-# adds its one gradient up after the last backward pass, so nothing hides it.
-HIDDEN = {"ddp": 0.0, "fsdp": 0.9, "hybrid": 0.9}
+# The share of FSDP2's operations that runs beside the computation, as it gathers the next block ahead: an estimate.
+HIDDEN = 0.9
+# The share of a micro-batch's time that its backward pass takes: twice the products of the forward pass.
+BACKWARD = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def scaling(recipe: Recipe, device: Accelerator, precision: str, count: int, rat
     per_token = flops_per_token(recipe.model, recipe.tokens.vocabulary, recipe.tokens.sequence)["palm"]
     alone = rate or peak(device, precision) * expected_utilization(device, weights) / per_token
     computation = rows * recipe.tokens.sequence / alone
-    exposed = seconds - HIDDEN[mode] * min(seconds, computation)
+    exposed = seconds - _hidden(recipe, mode, seconds, computation, micro_batches)
     together = recipe.train.batch_tokens / (computation + exposed)
     return Scaling(
         count=count,
@@ -103,6 +104,19 @@ def scaling(recipe: Recipe, device: Accelerator, precision: str, count: int, rat
         tokens_per_second=together,
         efficiency=together / (count * alone),
     )
+
+
+def _hidden(recipe: Recipe, mode: str, seconds: float, computation: float, micro_batches: int) -> float:
+    """Return the seconds of communication that run beside the computation.
+
+    ddp sends while the backward pass of the last micro-batch runs (lhama/train/replicated.py), but for the gradient of
+    the embedding, which is there when that ends.
+    """
+    if mode != "ddp":
+        return HIDDEN * min(seconds, computation)
+    roles = parameters(recipe.model, recipe.tokens.vocabulary)
+    early = 1 - roles["embedding"] / roles["total"]
+    return min(early * seconds, BACKWARD * computation / micro_batches)
 
 
 def spoken(

@@ -129,6 +129,9 @@ class Train(Section):
     saves memory for larger models or micro-batches; `full` costs a third more operations."""
     compile: Annotated[Literal["auto", "on", "off"], OPERATIONAL] = "auto"
     """Compile the model before training; `auto` does so where a run is long enough to gain from it."""
+    deterministic: Annotated[bool, OPERATIONAL] = False
+    """On a GPU, take only kernels that add up in a fixed order, so that a resumed run is the same to the bit, and steps
+    take longer. A processor does so in any case."""
     parallel: Annotated[Literal["auto", "ddp", "fsdp", "hybrid"], OPERATIONAL] = "auto"
     """How several processes share the work: `ddp` keeps the whole model on each, `fsdp` shards weights, gradients and
     moments over all, `hybrid` shards them inside each machine only. `auto` takes ddp where the memory allows it."""

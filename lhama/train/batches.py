@@ -6,7 +6,7 @@ micro-batch is filled up with rows that have no target and so add nothing to los
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 import numpy as np
@@ -72,6 +72,8 @@ def document_starts(rows: Tensor, separator: int) -> Tensor:
 def rows_at_once(recipe: Recipe, device: Device) -> int:
     """Choose how many rows go through the model at once: the recipe's number, or what fits memory and caches."""
     here = hardware.accelerator("cpu" if device.kind == "cpu" else "auto")
+    if device.kind == "mps":  # it shares the memory of the machine, of which Apple recommends to take a part only
+        here = replace(here, memory_bytes=torch.mps.recommended_max_memory())
     fitting = arithmetic.memory(recipe, here, device.precision).rows
     if recipe.train.micro_batch is not None or device.kind != "cpu":
         return fitting
@@ -135,6 +137,8 @@ class Batches:
         return torch.from_numpy(full)
 
     def _place(self, numbers: Tensor) -> Tensor:
-        # Page-locked, a batch goes to the GPU while it computes; torch keeps the pages until the copy is done.
-        pinned = numbers.pin_memory() if self.device.type == "cuda" else numbers
-        return pinned.to(self.device, non_blocking=True)
+        # Page-locked, a batch goes to a GPU while it computes; torch keeps the pages until the copy is done. On Apple's
+        # GPUs it does not, and a copy that is not waited for may read freed memory (pytorch issue 189690).
+        if self.device.type == "cuda":
+            return numbers.pin_memory().to(self.device, non_blocking=True)
+        return numbers.to(self.device)

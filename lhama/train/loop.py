@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lhama.model.device import memory_in_use
 from lhama.model.llama import Llama
 from lhama.plan.recipe import Recipe
 from lhama.plan.schedule import crosses, learning_rate, phase_of, tokens_after, total_steps, total_tokens
@@ -189,7 +190,7 @@ class Training:
         due = time.perf_counter() - clock.device_read >= self.recipe.record.device_every_seconds
         if due and self.world.first:
             self.clock.device_read = time.perf_counter()
-            device = {"device": device_reading()}
+            device = {"device": device_reading() | memory_in_use(self.optimizer.halted.device.type)}
             bar.update(self.tokens, energy=console.energy(totals(self.folder.parent)["kwh"]))
         bar.update(self.tokens, loss=figures["loss"])
         self.meter.metrics(

@@ -13,7 +13,7 @@ a wait in the step; whoever reads `halted` afterwards finds the weights as they 
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from lhama.train.loss_scale import LossScale
 
 ALIGNMENT = 32  # numbers; every tensor starts on a cache line (64 bytes), also in bf16
+# Where the fused kernel divides the gradient and leaves an update out; on Apple's GPUs it ignored both, without a word
+# (pytorch pull request 186360, June 2026).
+FUSED = ("cpu", "cuda")
 
 
 @runtime_checkable
@@ -74,7 +77,7 @@ class AdamW:
             ],
             betas=betas,
             eps=epsilon,
-            fused=True,
+            fused=device.type in FUSED,
         )
         self._set_state(updates=0)
         for name, view in self.masters().items():
@@ -106,43 +109,46 @@ class AdamW:
 
     def gather(self) -> None:
         """Add the model's gradients to the float32 sum of this batch and drop them."""
-        for name, (weight, view) in self._learning.items():
-            gradient, weight.grad = weight.grad, None
-            if gradient is None:
-                raise ValueError(f"{name} got no gradient")
-            if self._empty:
-                view.copy_(gradient)
-            else:
-                view.add_(gradient.float())  # adding bf16 to fp32 in place is 20 times slower than converting first
+        for name in self._learning:
+            self._take(name)
         self._empty = False
+
+    @torch.no_grad()
+    def _take(self, name: str) -> None:
+        """Add the gradient of one tensor to the sum and drop it."""
+        weight, view = self._learning[name]
+        gradient, weight.grad = weight.grad, None
+        if gradient is None:
+            raise ValueError(f"{name} got no gradient")
+        if self._empty:
+            view.copy_(gradient)
+        else:
+            view.add_(gradient.float())  # adding bf16 to fp32 in place is 20 times slower than converting first
 
     def step(self, learning_rate: float, targets: int, nats: Tensor) -> Tensor:
         """Update the weights from the gathered gradient of `nats` over `targets`; return its norm before clipping.
 
         In fp16 an overflow leaves the update out, has the norm 0, and is no reason to halt.
         """
-        # The fused kernel divides the gradient by this: what it is a sum of, times norm / clip where that exceeds 1.
+        # The update divides the gradient by this: what it is a sum of, times norm / clip where that exceeds 1.
         divisor = nats.new_tensor(float(targets))
         if self.loss_scale is not None:
             divisor = divisor * self.loss_scale.value
-        norm: Tensor = torch.linalg.vector_norm(self._gradient) / divisor
-        overflow = ~torch.isfinite(norm)
-        broken = ~torch.isfinite(nats)
-        if self.loss_scale is None:
-            broken = broken | overflow
-        else:
-            broken = broken | self.loss_scale.update(overflow)
-            norm = torch.where(overflow & ~broken, 0.0, norm)  # its update is left out, and the next scale is smaller
-        left_out = torch.maximum(self.halted, broken.float())
+        judged = judge_step(torch.linalg.vector_norm(self._gradient) / divisor, nats, self.halted, self.loss_scale)
+        norm = judged.norm
         if self.halting:
-            self.halted = left_out
+            self.halted = judged.halted
         if self.clip is not None:
             divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
-        self._torch.grad_scale = divisor  # type: ignore[attr-defined]
-        self._torch.found_inf = torch.maximum(left_out, overflow.float())  # type: ignore[attr-defined]
         for group in self._torch.param_groups:
             group["lr"] = learning_rate
-        self._torch.step()
+        if self._gradient.device.type in FUSED:
+            self._torch.grad_scale = divisor  # type: ignore[attr-defined]
+            self._torch.found_inf = judged.left_out  # type: ignore[attr-defined]
+            self._torch.step()
+        else:
+            for group in self._torch.param_groups:
+                update_written_out(group, self._torch.state, divisor, judged.left_out)
         self._empty = True
         self.refresh()
         return norm
@@ -202,6 +208,48 @@ class AdamW:
             name: flat[start : start + weight.numel()].view(weight.shape)
             for (name, weight), start in zip(self.parameters.items(), self._places, strict=True)
         }
+
+
+class Judged(NamedTuple):
+    """What is to be done with a step, as tensors on its device."""
+
+    norm: Tensor
+    """Of the gradient, for the records: 0 where fp16 overflowed."""
+    halted: Tensor
+    """1 where something is broken, now or before."""
+    left_out: Tensor
+    """1 where no update is to be made, which an overflow of fp16 alone is a reason for, too."""
+
+
+def judge_step(norm: Tensor, nats: Tensor, halted: Tensor, loss_scale: LossScale | None) -> Judged:
+    """Judge a step by its loss and the norm of its gradient, which are the same in all processes."""
+    overflow = ~torch.isfinite(norm)
+    broken = ~torch.isfinite(nats)
+    if loss_scale is None:
+        broken = broken | overflow
+    else:
+        broken = broken | loss_scale.update(overflow)
+        norm = torch.where(overflow & ~broken, 0.0, norm)  # its update is left out, and the next scale is smaller
+    halted = torch.maximum(halted, broken.float())
+    return Judged(norm, halted, torch.maximum(halted, overflow.float()))
+
+
+@torch.no_grad()
+def update_written_out(
+    group: Mapping[str, Any], states: Mapping[Tensor, Mapping[str, Tensor]], divisor: Tensor, left_out: Tensor
+) -> None:
+    """Make AdamW's update of one group by plain operations, with the gradient divided, or not at all if left out."""
+    (rate, decay, epsilon), (beta1, beta2) = (group[key] for key in ("lr", "weight_decay", "eps")), group["betas"]
+    taken = 1.0 - left_out
+    for weight in group["params"]:
+        state = states[weight]
+        gradient = torch.where(left_out > 0, 0.0, weight.grad / divisor)
+        step = state["step"].add_(taken).clamp(min=1.0)
+        first, second = state["exp_avg"], state["exp_avg_sq"]
+        first.mul_(1.0 - (1.0 - beta1) * taken).add_(gradient, alpha=1.0 - beta1)
+        second.mul_(1.0 - (1.0 - beta2) * taken).addcmul_(gradient, gradient, value=1.0 - beta2)
+        deviation = (second / (1.0 - beta2**step)).sqrt_().add_(epsilon)
+        weight.mul_(1.0 - rate * decay * taken).sub_(taken * (rate / (1.0 - beta1**step)) * first / deviation)
 
 
 def _lay_out(groups: list[dict[str, nn.Parameter]]) -> tuple[list[int], int, int]:

@@ -1,12 +1,11 @@
 """How several processes share the work: a recipe, a World and a device go in, an optimizer that fits them comes out.
 
-    ddp      every process holds everything; gradients are added up once a step            ZeRO stage 0
+    ddp      every process holds everything; gradients are added up (replicated.py)         ZeRO stage 0
     fsdp     weights, gradients and moments are sharded over all processes (sharded.py)    ZeRO stage 3 (2 with room)
     hybrid   sharded inside each machine, replicated over machines                         ZeRO 3 inside, 0 outside
 
-The optimizer keeps all gradients of a model in one flat buffer, so ddp is a single collective of the whole gradient, in
-float32, after the last micro-batch. The subtle thing: nothing else differs between one process and many. Each learns
-from its rows of the same global batch, sums of nats are added up, and the update divides by the targets of all.
+The subtle thing: nothing else differs between one process and many. Each learns from its rows of the same global batch,
+sums of nats are added up, and the update divides by the targets of all.
 """
 
 from __future__ import annotations
@@ -26,25 +25,12 @@ from lhama.plan import arithmetic, hardware
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.train.optim import AdamW
+from lhama.train.replicated import Replicated
 from lhama.train.sharded import ShardedAdamW
 from lhama.train.shares import Share
 from lhama.train.world import World
 
 Mode = Literal["ddp", "fsdp", "hybrid"]
-
-
-class Replicated(AdamW):
-    """AdamW whose gradient is that of all processes; all make the same update."""
-
-    def __init__(self, world: World, model: Llama, **settings: Any) -> None:
-        super().__init__(model, **settings)
-        self._world = world
-
-    def step(self, learning_rate: float, targets: int, nats: Tensor) -> Tensor:
-        """Update the weights from the gradient of `nats`, which become those of all, over the targets of all."""
-        self._world.sum(nats)
-        self._world.sum(self._gradient)
-        return super().step(learning_rate, targets, nats)
 
 
 Optimizer = AdamW | ShardedAdamW
@@ -78,11 +64,9 @@ def build(recipe: Recipe, world: World, device: Device, model: Llama) -> Optimiz
     }
     memory = _memory(device)
     chosen = mode(recipe, world, device.precision, memory)
+    settings["targets"] = recipe.train.batch_tokens
     if chosen == "ddp":
-        settings["targets"] = recipe.train.batch_tokens
         return AdamW(model, **settings) if world.alone else Replicated(world, model, **settings)
-    if device.dtype == torch.float16:
-        raise Problem("fp16 with sharded weights is not offered", key="train.precision", remedy='take "bf16" or "fp32"')
     shape = {"replicate": world.nodes, "shard": world.local_size} if chosen == "hybrid" else {"shard": world.size}
     mesh = init_device_mesh(device.kind, tuple(shape.values()), mesh_dim_names=tuple(shape))
     hold = arithmetic.held(recipe, device.precision, memory)
@@ -110,9 +94,15 @@ def sharing_cores(device: Device, recipe: Recipe, world: World) -> Device:
     return replace(device, threads=max(1, device.threads // world.local_size))
 
 
-def compiled(optimizer: Optimizer, model: Llama) -> Callable[..., Tensor]:
-    """Compile the loss, or each block and the cross-entropy alone where FSDP2 gathers weights in between."""
-    if isinstance(optimizer, ShardedAdamW):
+def compiled(optimizer: Optimizer, model: Llama, by_blocks: bool | None = None) -> Callable[..., Tensor]:
+    """Compile the loss, or each block and the cross-entropy alone where something is to happen in between.
+
+    FSDP2 gathers weights there, and GPUs send gradients; a loss that is compiled whole gives all gradients at its end.
+    """
+    if by_blocks is None:
+        sending = isinstance(optimizer, Replicated) and optimizer.halted.is_cuda
+        by_blocks = sending or isinstance(optimizer, ShardedAdamW)
+    if by_blocks:
         for block in model.model.layers:
             block.compile(fullgraph=True, dynamic=False)
         model.cross_entropy = torch.compile(model.cross_entropy, fullgraph=True, dynamic=False)
@@ -135,7 +125,7 @@ def share_of(optimizer: Optimizer, world: World) -> Share | None:
 
 def expect(optimizer: Optimizer, last: bool) -> None:
     """Say before a backward pass whether it is the last one of the step."""
-    if isinstance(optimizer, ShardedAdamW):
+    if isinstance(optimizer, ShardedAdamW | Replicated):
         optimizer.expect(last)
 
 

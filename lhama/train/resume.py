@@ -103,7 +103,8 @@ def _leave_abandoned(training: Training) -> None:
 
 def compare_environment(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Say what differs of all that the last bits of a result depend on."""
-    differing = [f"{key} {then.get(key)} -> {value}" for key, value in now.items() if then.get(key) != value]
+    # A key that an older checkpoint does not have yet says nothing.
+    differing = [f"{key} {then[key]} -> {value}" for key, value in now.items() if then.get(key, value) != value]
     if differing:
         console.warn(
             f"This is not how the checkpoint was made: {', '.join(differing)}. "

@@ -115,10 +115,10 @@ class Saver:
         """Copy tensors into host memory that is used again for every save."""
         copies = {}
         for name, tensor in tensors.items():
+            pinned = tensor.device.type == "cuda"  # pinned memory takes a copy at the full speed of the bus
             if name not in self._buffer:
-                pinned = tensor.device.type == "cuda"  # pinned memory takes a copy at the full speed of the bus
                 self._buffer[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=pinned)
-            copies[name] = self._buffer[name].copy_(tensor.detach(), non_blocking=True)
+            copies[name] = self._buffer[name].copy_(tensor.detach(), non_blocking=pinned)
         if any(tensor.device.type == "cuda" for tensor in tensors.values()):
             torch.cuda.synchronize()
         return copies

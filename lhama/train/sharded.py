@@ -24,6 +24,8 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from lhama.model.llama import Llama
+from lhama.train.loss_scale import LossScale
+from lhama.train.optim import judge_step
 from lhama.train.shares import labelled
 
 
@@ -42,9 +44,6 @@ class Part:
 class ShardedAdamW:
     """Hold this process's parts of masters and moments and update them from the gradients of all."""
 
-    loss_scale = None
-    """There is none: fp16 is refused where weights are sharded."""
-
     def __init__(
         self,
         model: Llama,
@@ -56,11 +55,13 @@ class ShardedAdamW:
         clip: float | None,
         halting: bool = True,
         compute: torch.dtype = torch.float32,
+        targets: int = 1,
         hold: bool = False,
     ) -> None:
         """Shard a model whose parameters hold their float32 values.
 
         With `hold` the whole weights and gradients stay between the micro-batches of a step: less to send, more memory.
+        In fp16 the loss is to be scaled by `scale`, which begins where `targets`, the usual number in a batch, ask.
         """
         self.model, self.clip, self.halting, self.hold = model, clip, halting, hold
         self.compute = compute
@@ -72,6 +73,7 @@ class ShardedAdamW:
         self.parts = [_part(name, weight, number, count) for name, weight in self.parameters.items()]
         self.parts = [part for part in self.parts if part.local.numel()]
         self.halted = torch.zeros((), device=self.parts[0].local.device)
+        self.loss_scale = LossScale(targets, self.halted.device) if compute == torch.float16 else None
         matrices = [part.local for part in self.parts if part.weight.ndim >= 2]
         others = [part.local for part in self.parts if part.weight.ndim < 2]
         self._torch = torch.optim.AdamW(
@@ -104,17 +106,19 @@ class ShardedAdamW:
         figures = torch.stack((squares / self.replicas, nats))
         dist.all_reduce(figures)
         nats.copy_(figures[1])
-        share = targets / self.processes  # the mean over processes, divided by this, is the sum divided by the targets
-        norm = figures[0].sqrt() / share
-        broken = ~(torch.isfinite(norm) & torch.isfinite(nats))
-        left_out = torch.maximum(self.halted, broken.float())
+        # The mean over processes, divided by this, is the sum divided by the targets.
+        divisor = nats.new_tensor(targets / self.processes)
+        if self.loss_scale is not None:
+            divisor = divisor * self.loss_scale.value
+        # An overflow in any process's part is in the norm of the whole, so all judge alike and keep the same scale.
+        judged = judge_step(figures[0].sqrt() / divisor, nats, self.halted, self.loss_scale)
+        norm = judged.norm
         if self.halting:
-            self.halted = left_out
-        divisor = norm.new_tensor(share)
+            self.halted = judged.halted
         if self.clip is not None:
             divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
         self._torch.grad_scale = divisor  # type: ignore[attr-defined]
-        self._torch.found_inf = left_out  # type: ignore[attr-defined]
+        self._torch.found_inf = judged.left_out  # type: ignore[attr-defined]
         for group in self._torch.param_groups:
             group["lr"] = learning_rate
         self._torch.step()

@@ -11,6 +11,7 @@ from typing import Any
 from lhama.model.bits import bits_per_byte
 from lhama.model.config import LlamaConfig
 from lhama.model.device import Device, pick
+from lhama.model.exact import before_cuda
 from lhama.model.generate import complete_many
 from lhama.model.llama import Llama
 from lhama.plan.recipe import Recipe
@@ -44,6 +45,7 @@ MOST_EPOCHS = 4  # up to so many, repeated text is worth about as much as new te
 
 def run_stage(recipe: Recipe, run: Run) -> None:
     """Train, or continue where training stopped; as one process, or as one of many that torchrun started."""
+    before_cuda(recipe.train.deterministic and recipe.hardware.accelerator != "cpu")
     take_own_gpu()
     device = pick(recipe)
     with joined(device.kind, recipe.hardware.collective_seconds) as world, disk_problems(run.folder):
@@ -55,14 +57,15 @@ def run_stage(recipe: Recipe, run: Run) -> None:
             if not is_streamed(recipe, run):
                 world.from_first("verify", lambda: run.verify("tokens"))
             keep_freed_memory()
-            training = _build(recipe, run, world, device, stage, inputs)
-            _warn_of_repetition(training.batches.loader, total_steps(recipe))
-            resume(training)
-            finished = fit(training, go_back)
-            if finished:
-                _finish(training, run, stage)
-            else:
-                stage.incomplete()
+            with sharing_cores(device, recipe, world).started() as started:
+                training = _build(recipe, run, world, started, stage, inputs)
+                _warn_of_repetition(training.batches.loader, total_steps(recipe))
+                resume(training)
+                finished = fit(training, go_back)
+                if finished:
+                    _finish(training, run, stage)
+                else:
+                    stage.incomplete()
     if not finished and world.alone:  # torchrun would take the exit code for a failure
         raise Stopped(training.step)
 
@@ -82,8 +85,6 @@ def _build(
     recipe: Recipe, run: Run, world: World, device: Device, stage: Stage | Follower, inputs: dict[str, str]
 ) -> Training:
     """Build everything that training needs, at step 0."""
-    device = sharing_cores(device, recipe, world)
-    device.start()
     folder, records = stage.folder, records_of(stage)
     tokens = run.path("tokens")
     vocabulary = Vocabulary.load(tokens)

@@ -4,8 +4,8 @@ In: a run whose tokens are made, and the program that trains (a process of its o
 table of hashes of weights, moments and records of both trainings, and where they differ first. The tokens are read in
 place; everything else happens in a scratch folder inside the run, which is removed where the two are the same.
 One training goes through. The other is ended with SIGKILL, in the middle of a step or of a save by turns, and started
-again each time. On a processor, or a GPU that was told to be deterministic, both must be the same to the bit; elsewhere
-sums come in whatever order they come, and the rows of the loss must agree within a tolerance that is said.
+again each time. On a processor, or a GPU with `train.deterministic`, both must be the same to the bit; elsewhere sums
+come in whatever order they come, and the rows of the loss must agree within a tolerance that is said.
 """
 
 import random
@@ -80,14 +80,16 @@ def compare(whole: Path, killed: Path, steps: int) -> dict[str, Any]:
             rows.append(_row(what, path, theirs / path.relative_to(ours)))
     rows += [_row("records", whole / name, killed / name) for name in RECORDS if (whole / name).exists()]
     environment = read_json(ours / save.STATE)["environment"]
-    exact = bool(environment.get("deterministic", environment["kind"] == "cpu"))
+    exact = bool(environment["deterministic"])
     identical = all(row["same"] for row in rows)
     distance = _distance(whole, killed)
     return {
         "device": f"{environment['name']}, {environment['precision']}, "
-        f"{'compiled' if environment['compile'] else 'not compiled'}, {environment['threads']} threads",
+        f"{'compiled' if environment['compile'] else 'not compiled'}, {environment['threads']} threads, "
+        f"{'sums in a fixed order' if exact else 'sums in no fixed order'}",
         "rows": rows,
         "identical": identical,
+        "kind": environment["kind"],
         "exact": exact,
         "loss_distance": distance,
         "tolerance": None if exact else TOLERANCE,
@@ -112,9 +114,12 @@ def report(found: dict[str, Any]) -> None:
     console.warn(f"They differ first {found['first_difference']}.")
     if not found["exact"]:
         verdict = "within" if found["passed"] else "beyond"
+        distance = found["loss_distance"]
+        apart = "are not of the same steps" if distance is None else f"differ by {distance:.2e} nats at most"
+        remedy = " With train.deterministic = true it must be the same to the bit." if found["kind"] == "cuda" else ""
         console.say(
-            f"This device adds up in no fixed order; the losses differ by {found['loss_distance']:.2e} nats at most, "
-            f"{verdict} the tolerance of {found['tolerance']}."
+            f"This device adds up in no fixed order; the losses {apart}, {verdict} the tolerance of "
+            f"{found['tolerance']}.{remedy}"
         )
     if "kept" in found:
         console.say(f"Both trainings are kept in {found['kept']}.")

@@ -86,6 +86,11 @@ class World:
             dist.all_reduce(numbers)
         return numbers
 
+    def begin_sum(self, numbers: Tensor) -> dist.Work:
+        """Begin to add up a tensor over all processes, in place; nobody may touch it until the work was waited for."""
+        work: dist.Work = dist.all_reduce(numbers, async_op=True)
+        return work
+
     def count(self, number: int) -> int:
         """Add up a whole number over all processes; only for the thread that reads batches."""
         if self.alone:
@@ -208,6 +213,12 @@ def joined(kind: str, patience: float) -> Iterator[World]:
     if not is_worker():
         yield World()
         return
+    if kind == "mps":
+        raise Problem(
+            "several processes cannot share Apple's GPU, for torch has no collectives there",
+            key="hardware.processes",
+            remedy="train with one process, or with hardware.accelerator = 'cpu'",
+        )
     limit = timedelta(seconds=patience)
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     store, rank, size = next(rendezvous("env://", timeout=limit))

@@ -63,7 +63,17 @@ def test_more_accelerators_compute_less_each_and_say_the_same() -> None:
 def test_accelerators_without_a_row_do_nothing() -> None:
     # 4 rows a step on 8: four compute, and all of them wait for the gradient.
     found = scaling(load("ttl-160m"), ACCELERATORS["h100"], "bf16", 8)
-    assert found.efficiency == pytest.approx(0.5 * found.computation / (found.computation + found.communication))
+    assert found.efficiency == pytest.approx(0.5 * found.computation / (found.computation + found.exposed))
+
+
+def test_replicas_send_during_the_last_backward_pass_all_but_the_embedding() -> None:
+    # ttl-160m: 32,000 x 768 of 162,417,408 weights are the embedding's; a step of 4 rows on 2 is one micro-batch of 2.
+    found = scaling(load("ttl-160m", ["train.micro_batch=2"]), ACCELERATORS["h100"], "bf16", 2)
+    assert found.mode == "ddp" and 2 / 3 * found.computation > found.communication
+    assert found.exposed == pytest.approx(found.communication * 24_576_000 / 162_417_408)
+    # Of a network so slow that a backward pass hides only a part, that part is two thirds of the computation.
+    slow = scaling(load("ttl-160m", ["train.micro_batch=2"]), ACCELERATORS["t4"], "fp32", 2, rate=1e7)
+    assert slow.exposed == pytest.approx(slow.communication - 2 / 3 * slow.computation)
 
 
 def test_the_plan_says_what_more_would_do() -> None:

@@ -58,6 +58,30 @@ def train(place: Place, processes: int, *changes: str) -> Path:
     return place.train
 
 
+def pair(module: str, *words: str) -> list[str]:
+    """Run a module as two processes that find each other without torchrun and must end well; return what they said."""
+    there = {**environment(), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    there |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *words],
+            cwd=ROOT,
+            env={**there, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        said = [finish(process) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    return said
+
+
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
     """Wait until something is so; a process that ends before is a failure."""
     end = time.monotonic() + PATIENCE

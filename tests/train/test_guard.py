@@ -26,17 +26,17 @@ ROLLBACK = ("train.not_finite=rollback", "train.rollback_steps=2", "train.keep=3
 
 
 @contextmanager
-def bad_batches(*numbers: int, value: float = math.nan) -> Iterator[list[int]]:
+def bad_batches(*numbers: int, value: float = math.nan, rank: int | None = None) -> Iterator[list[int]]:
     """Let the batches of these steps (the first is 1) have a bad loss whenever they are learned from.
 
-    Yields the steps that were learned from, in order.
+    With a rank only that one of several processes meets it. Yields the steps that were learned from, in order.
     """
     honest = loop.Training.take_step
     learned: list[int] = []
 
     def take_step(self: loop.Training) -> None:
         number, loss = self.step + 1, self.loss
-        if number in numbers:
+        if number in numbers and rank in (None, self.world.rank):
             self.loss = lambda *given: loss(*given) * value
         if not self.guard.skips(number):
             learned.append(number)

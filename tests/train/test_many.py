@@ -119,6 +119,17 @@ def test_two_shards_train_as_one(make_place: MakePlace, alone: Place) -> None:
     same_state(folder, alone.train / folder.name)
 
 
+def test_early_gradients_and_fp16_over_shards_in_two_processes() -> None:
+    """Gradients that travel early change no bit; fp16 leaves out the same updates: pair_worker.py checks."""
+    many.pair("tests.train.pair_worker")
+
+
+@pytest.mark.slow
+def test_early_gradients_of_compiled_losses() -> None:
+    """Whole, where they come at the end, and by blocks, as GPUs compile it, where they come block by block."""
+    many.pair("tests.train.pair_worker", "compiled")
+
+
 @pytest.mark.slow
 def test_sharded_updates_are_those_of_one_optimizer() -> None:
     """Four processes, one or two dimensions, tied or not, held or not, checkpointed, bf16: shard_worker.py checks."""

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from lhama.model.llama import Llama, LlamaConfig
+from lhama.train import optim
 from lhama.train.optim import AdamW
 
 
@@ -65,6 +66,33 @@ def test_ten_updates_equal_torch_without_fusion(clip: float | None) -> None:
         torch.testing.assert_close(norm, their_norm, rtol=1e-5, atol=0)
     for name, weight in other.named_parameters():
         torch.testing.assert_close(optimizer.masters()[name], weight.detach(), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("compute", [torch.float32, torch.float16])
+def test_the_update_written_out_is_the_fused_one(compute: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For Apple's GPUs, whose fused kernel ignored the divisor and what is to be left out: one such step among ten."""
+    outcomes = []
+    for fused in (("cpu",), ()):
+        monkeypatch.setattr(optim, "FUSED", fused)
+        model = Tiny()
+        optimizer = AdamW(
+            model, weight_decay=0.1, betas=(0.9, 0.95), epsilon=1e-8, clip=0.05, halting=False, compute=compute
+        )
+        for step in range(10):
+            if step in (0, 4):
+                before = {name: value.clone() for name, value in (optimizer.masters() | optimizer.moments()).items()}
+                for weight in model.parameters():
+                    weight.grad = torch.full_like(weight, torch.nan)
+                optimizer.gather()
+                optimizer.step(1e-2, 4, torch.tensor(1.0))
+                after = optimizer.masters() | optimizer.moments()
+                assert all(torch.equal(after[name], value) for name, value in before.items())
+            else:
+                train(model, optimizer, step)
+        assert optimizer.updates() == 8
+        outcomes.append({name: value.clone() for name, value in (optimizer.masters() | optimizer.moments()).items()})
+    for name, value in outcomes[0].items():
+        torch.testing.assert_close(outcomes[1][name], value, rtol=1e-5, atol=1e-7, msg=name)
 
 
 def test_decay_shrinks_matrices_and_no_norm() -> None:

@@ -24,6 +24,17 @@ def test_gradient_checkpointing_changes_no_bit(make_place: MakePlace, how: str) 
     same_outcome(plain.train, again.train)
 
 
+def test_a_processor_is_deterministic_in_any_case(make_place: MakePlace) -> None:
+    plain, asked = make_place(), make_place()
+    plain.run()
+    asked.run("train.deterministic=true")
+    same_outcome(plain.train, asked.train)
+    for place in (plain, asked):
+        state = save.read(list(save.checkpoints(place.train).values())[-1]).state
+        assert state["environment"]["deterministic"] is True
+        assert json.loads((place.train / "final.json").read_text())["environment"]["deterministic"] is True
+
+
 @pytest.mark.parametrize("attention", ["sdpa", "plain"])
 def test_every_attention_gives_the_same_curve(make_place: MakePlace, attention: str) -> None:
     first, second = make_place(), make_place()

@@ -8,7 +8,7 @@ import pytest
 
 from lhama.record.run import Run
 from lhama.train import save, verify_resume
-from lhama.train.verify_resume import PROGRAM, TOLERANCE, compare
+from lhama.train.verify_resume import PROGRAM, TOLERANCE, compare, report
 from tests.conftest import run_lhama
 from tests.train.conftest import MakePlace, Place
 
@@ -51,7 +51,9 @@ def test_one_bit_in_the_last_checkpoint_is_a_difference(pair: tuple[Path, Path],
     assert where in found["first_difference"]
 
 
-def test_the_first_row_that_differs_is_named_and_a_tolerance_may_pass_it(pair: tuple[Path, Path]) -> None:
+def test_the_first_row_that_differs_is_named_and_a_tolerance_may_pass_it(
+    pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     path = pair[1] / "loss.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[1]["loss"] += TOLERANCE / 2
@@ -62,11 +64,21 @@ def test_the_first_row_that_differs_is_named_and_a_tolerance_may_pass_it(pair: t
     for folder in pair:  # a device that adds up in no fixed order says so in the checkpoint
         state = folder / "step-0000008" / save.STATE
         said = json.loads(state.read_text())
-        said["environment"]["kind"] = "cuda"
+        said["environment"] |= {"kind": "cuda", "deterministic": False}
         state.write_text(json.dumps(said))
     found = compare(*pair, 8)
     assert found["passed"] and not found["identical"]
     assert found["loss_distance"] == pytest.approx(TOLERANCE / 2)
+    report(found | {"kills": [], "steps": 8})
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "within the tolerance of 0.01" in said and "train.deterministic = true" in said
+    for folder in pair:  # and one that was told to add up in a fixed order is held to it
+        state = folder / "step-0000008" / save.STATE
+        told = json.loads(state.read_text())
+        told["environment"]["deterministic"] = True
+        state.write_text(json.dumps(told))
+    found = compare(*pair, 8)
+    assert found["exact"] and not found["passed"] and found["tolerance"] is None
 
 
 def test_killed_and_resumed_processes_end_identical_and_leave_no_trace(
