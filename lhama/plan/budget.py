@@ -7,13 +7,11 @@ with what would fit. Only training is counted: the other stages run on processor
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from lhama.plan.arithmetic import (
     Memory,
-    disk,
-    expected_utilization,
     flops_per_token,
     memory,
     parameters,
@@ -21,28 +19,19 @@ from lhama.plan.arithmetic import (
     precision_on,
     training_flops,
 )
+from lhama.plan.bill import bill, price_per_hour, watts
 from lhama.plan.communication import NETWORKS, scaling
-from lhama.plan.hardware import Accelerator, accelerator, grid_factor
+from lhama.plan.disk import disk
+from lhama.plan.hardware import Accelerator, accelerator
 from lhama.plan.layout import Recipe
+from lhama.plan.limits import refuse_over_budget
 from lhama.plan.plan_text import tables
-from lhama.plan.problem import Problem
+from lhama.plan.repetition import constrained_loss, effective_tokens
 from lhama.plan.scaling import LAWS, best, best_tokens, expected_loss, in_range
 from lhama.plan.schedule import phases, total_steps, total_tokens
+from lhama.plan.serving import best_served
 
 __all__ = ["flops_per_token", "memory", "parameters", "plan"]
-
-
-@dataclass(frozen=True)
-class Bill:
-    """What training takes; None where a price is unknown."""
-
-    tokens_per_second: float
-    source: str
-    utilization: float
-    hours: float
-    kwh: float
-    kgco2e: float
-    money: float | None
 
 
 def plan(recipe: Recipe, throughput: float | None = None) -> dict[str, Any]:
@@ -50,9 +39,9 @@ def plan(recipe: Recipe, throughput: float | None = None) -> dict[str, Any]:
     device = accelerator(recipe.hardware.accelerator)
     precision = precision_on(recipe, device)
     room = memory(recipe, device, precision)
-    bill = _bill(recipe, device, precision, throughput)
-    _refuse_over_budget(recipe, bill)
-    grid, grid_source = _grid(recipe)
+    asked = bill(recipe, throughput)
+    refuse_over_budget(recipe, asked, throughput)
+    grid, grid_source = recipe.hardware.grid
     planned: dict[str, Any] = {
         "recipe": recipe.name,
         "machine": {
@@ -61,8 +50,8 @@ def plan(recipe: Recipe, throughput: float | None = None) -> dict[str, Any]:
             "count": recipe.hardware.count,
             "precision": precision,
             "peak_flops_per_second": peak(device, precision) * recipe.hardware.count,
-            "price_per_hour": _price(recipe, device),
-            "watts": _watts(recipe, device),
+            "price_per_hour": price_per_hour(recipe, device),
+            "watts": watts(recipe, device),
             "grid_gco2e_per_kwh": grid,
             "grid_source": grid_source,
         },
@@ -70,13 +59,14 @@ def plan(recipe: Recipe, throughput: float | None = None) -> dict[str, Any]:
         "training": _training(recipe),
         "memory": _memory(room),
         "time": {
-            "tokens_per_second": bill.tokens_per_second,
-            "source": bill.source,
-            "utilization": bill.utilization,
-            "hours": bill.hours,
+            "tokens_per_second": asked.tokens_per_second,
+            "source": asked.source,
+            "utilization": asked.utilization,
+            "scaling_efficiency": asked.efficiency,
+            "hours": asked.hours,
         },
-        "energy": {"kwh": bill.kwh, "kgco2e": bill.kgco2e},
-        "money": {"amount": bill.money, "currency": recipe.budget.currency},
+        "energy": {"kwh": asked.kwh, "kgco2e": asked.kgco2e},
+        "money": {"amount": asked.money, "currency": recipe.budget.currency},
         "disk": disk(recipe),
         "loss": _loss(recipe),
         "scaling": _scaling(recipe, device, precision, throughput),
@@ -125,59 +115,16 @@ def _memory(room: Memory) -> dict[str, Any]:
         "moments": room.moments,
         "compute_copy": room.compute_copy,
         "activations": room.rows * room.activations_per_row,
+        "activations_per_row": room.activations_per_row,
         "rows_at_once": room.rows,
+        "logits": room.logits,
+        "snapshot": room.snapshot,
+        "tokens": room.tokens,
+        "program": room.program,
         "total": room.total,
         "available": room.available,
         "fits": room.fits,
     }
-
-
-def _bill(recipe: Recipe, device: Accelerator, precision: str, throughput: float | None) -> Bill:
-    """Turn tokens into hours, hours into kilowatt hours, and those into carbon and money."""
-    hardware, vocabulary = recipe.hardware, recipe.tokens.vocabulary
-    count = parameters(recipe.model, vocabulary)["total"]
-    per_token = flops_per_token(recipe.model, vocabulary, recipe.tokens.sequence)["palm"]
-    # 1) speed: measured, or the share of the peak that good stacks reach for this size
-    everything = peak(device, precision) * hardware.count
-    if throughput is None:
-        rate, source = everything * expected_utilization(device, count) / per_token, "expected"
-    else:
-        rate, source = throughput, "measured"
-    # 2) hours = tokens / speed
-    hours = total_tokens(recipe) / rate / 3600
-    # 3) kWh = (accelerators + host) x hours x PUE; 4) carbon = kWh x the grid's factor; 5) money = hours x price
-    kwh = sum(_watts(recipe, device).values()) / 1000 * hours * hardware.pue
-    price = _price(recipe, device)
-    return Bill(
-        tokens_per_second=rate,
-        source=source,
-        utilization=rate * per_token / everything,
-        hours=hours,
-        kwh=kwh,
-        kgco2e=kwh * _grid(recipe)[0] / 1000,
-        money=None if price is None else price * hardware.count * hours,
-    )
-
-
-def _watts(recipe: Recipe, device: Accelerator) -> dict[str, float]:
-    """Return the draw of all accelerators and of their hosts: the recipe's numbers, or the table's."""
-    hardware = recipe.hardware
-    busy = device.watts if hardware.watts is None else hardware.watts
-    host = device.host_watts if hardware.host_watts is None else hardware.host_watts
-    return {"accelerators": busy * hardware.count, "host": host * hardware.count}
-
-
-def _price(recipe: Recipe, device: Accelerator) -> float | None:
-    """Return the price of one accelerator for an hour; the table speaks USD and nothing is converted."""
-    if recipe.hardware.price_per_hour is not None:
-        return recipe.hardware.price_per_hour
-    return device.price_per_hour if recipe.budget.currency == "USD" else None
-
-
-def _grid(recipe: Recipe) -> tuple[float, str]:
-    if recipe.hardware.grid_gco2e_per_kwh is not None:
-        return recipe.hardware.grid_gco2e_per_kwh, "the recipe"
-    return grid_factor(recipe.hardware.country)
 
 
 def _scaling(recipe: Recipe, device: Accelerator, precision: str, throughput: float | None) -> list[dict[str, Any]]:
@@ -192,8 +139,10 @@ def _loss(recipe: Recipe) -> dict[str, Any]:
     """Return what the laws expect, and the size and tokens that the same operations would best be spent on."""
     count, tokens = parameters(recipe.model, recipe.tokens.vocabulary)["total"], total_tokens(recipe)
     found: dict[str, Any] = {"in_range": in_range(count, tokens)}
-    for name, law in LAWS.items():
-        ideal = best(6.0 * count * tokens, name)
+    found["repeated"] = _repeated(count, tokens, recipe.budget.tokens_available)
+    found["served"] = _served(count, tokens, recipe.budget.tokens_served)
+    for name in ("hoffmann", "besiroglu"):
+        law, ideal = LAWS[name], best(6.0 * count * tokens, name)
         found[name] = {
             "law": law.name,
             "nats_per_token": expected_loss(count, tokens, name),
@@ -205,29 +154,26 @@ def _loss(recipe: Recipe) -> dict[str, Any]:
     return found
 
 
-def _refuse_over_budget(recipe: Recipe, bill: Bill) -> None:
-    """Refuse a plan over one of the recipe's limits, and say how many tokens would fit."""
-    limits = recipe.budget
-    if limits.money is not None and bill.money is None:
-        raise Problem(
-            f"cannot be checked: the price of the machine in {limits.currency} is unknown",
-            key="budget.money",
-            remedy="set hardware.price_per_hour",
-        )
-    wanted = {"money": bill.money or 0.0, "hours": bill.hours, "kwh": bill.kwh, "kgco2e": bill.kgco2e}
-    units = {"money": limits.currency, "hours": "hours", "kwh": "kWh", "kgco2e": "kgCO2e"}
-    allowed: dict[str, float | None] = {name: getattr(limits, name) for name in wanted}
-    over = [(limit / wanted[name], name, limit) for name, limit in allowed.items() if limit and wanted[name] > limit]
-    if not over:
-        return
-    share, name, limit = min(over)
-    batch = recipe.train.batch_tokens
-    fitting = int(total_tokens(recipe) * share) // batch * batch
-    also = ", ".join(f"budget.{other}" for _, other, _ in sorted(over)[1:])
-    raise Problem(
-        f"training takes {wanted[name]:,.4g} {units[name]} and {limit:,.4g} are allowed"
-        + (f" (also over: {also})" if also else ""),
-        key=f"budget.{name}",
-        remedy=f"{fitting:,} of the {total_tokens(recipe):,} tokens would fit (train.tokens), "
-        "or raise the limit, or name a cheaper or faster hardware.accelerator",
-    )
+def _repeated(count: int, tokens: int, unique: int | None) -> dict[str, float] | None:
+    """Return what text that is read several times is worth; None where it is not repeated or not counted."""
+    if unique is None or tokens <= unique:
+        return None
+    return {
+        "tokens_available": unique,
+        "epochs": tokens / unique,
+        "worth_tokens": effective_tokens(tokens, unique),
+        "nats_per_token": constrained_loss(count, tokens, unique),
+    }
+
+
+def _served(count: int, tokens: int, served: int | None) -> dict[str, float] | None:
+    """Return the size that would reach the same loss with the fewest operations over the model's life."""
+    if served is None:
+        return None
+    found = best_served(expected_loss(count, tokens), served)
+    return {
+        "tokens_served": served,
+        "parameters": found.parameters,
+        "tokens": found.tokens,
+        "share_of_operations": found.flops / (count * (6.0 * tokens + 2.0 * served)),
+    }

@@ -20,7 +20,7 @@ from lhama.plan.fields_source import is_folder
 from lhama.plan.keys import find, is_list_of_tables, is_table_of_values, section_of
 from lhama.plan.problem import Problem
 
-PATHS = ("path", "from", "labels", "opt_out", "tasks", "thresholds_file", "blocklist")
+PATHS = ("path", "from", "labels", "opt_out", "tasks", "thresholds_file", "blocklist", "compare_tokenizers")
 
 
 def apply_changes(raw: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:

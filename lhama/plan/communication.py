@@ -40,17 +40,20 @@ class Network:
 
 
 # Inside: what nccl-tests reach (bus bandwidth, large messages) of NVLink's 300 GB/s a direction on A100 (230-250); on
-# H100, which has 450, an estimate without reduction inside the switch (460-480 with it); half of PCIe's rate for cards
-# without NVLink. Between: eight HDR (200 Gbit/s, DGX A100) or NDR cards (400 Gbit/s, DGX H100), at 0.8 of the rate; one
-# card of 100 Gbit/s for the others.
+# H100, which has 450, an estimate without reduction inside the switch (460-480 with it), and twice that on B200; half
+# of PCIe's rate for cards without NVLink. Between: eight HDR (200 Gbit/s, DGX A100) or NDR cards (400 Gbit/s, DGX
+# H100), at 0.8 of the rate; one card of 100 Gbit/s for the others.
 NETWORKS = {
     "t4": Network(8 * GIGABYTE, 10 * GIGABYTE),
     "l4": Network(16 * GIGABYTE, 10 * GIGABYTE),
-    "rtx4090": Network(16 * GIGABYTE, 10 * GIGABYTE),
+    **dict.fromkeys(
+        ("a10", "l40s", "rtx3090", "rtx-a6000", "rtx4090", "rtx5090"), Network(16 * GIGABYTE, 10 * GIGABYTE)
+    ),
     "a100-40": Network(230 * GIGABYTE, 160 * GIGABYTE),
     "a100-80": Network(230 * GIGABYTE, 160 * GIGABYTE),
     "h100": Network(360 * GIGABYTE, 320 * GIGABYTE),
     "h200": Network(360 * GIGABYTE, 320 * GIGABYTE),
+    "b200": Network(720 * GIGABYTE, 320 * GIGABYTE),
 }
 # Seconds of one hop of a ring, inside a machine and to the next one: estimates.
 HOP, FAR_HOP = 1e-6, 5e-6

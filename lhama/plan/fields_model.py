@@ -127,6 +127,9 @@ class Train(Section):
     gradient_checkpointing: Annotated[Literal["off", "selective", "full"], OPERATIONAL] = "off"
     """What is computed again in the backward pass instead of being kept: nothing, what is cheap, or all of a block. It
     saves memory for larger models or micro-batches; `full` costs a third more operations."""
+    loss_tokens: Annotated[int | None, OPERATIONAL, POSITIVE] = None
+    """Tokens that have logits at the same time, each one number per piece of the vocabulary in 32 bits. Fewer save
+    memory; absent takes 2^25 / vocabulary where training is compiled, and 512 else."""
     compile: Annotated[Literal["auto", "on", "off"], OPERATIONAL] = "auto"
     """Compile the model before training; `auto` does so where a run is long enough to gain from it."""
     deterministic: Annotated[bool, OPERATIONAL] = False
@@ -244,6 +247,12 @@ class Release(Section):
     """Who made the model."""
     description: Annotated[str | None, RESULT] = None
     """One paragraph for the top of the card."""
+    worth_gain: Annotated[float, RESULT, POSITIVE] = 5.0
+    """By how many percent the rest of a training must lower the perplexity on held-out text to be worth its price; the
+    report names the step from which on it did not."""
+    compare_tokenizers: Annotated[tuple[str, ...], OPERATIONAL] = ()
+    """Other tokenizers to set beside this run's on the same held-out words: paths of a tokenizer.json or a
+    tokenizer.model, or of a folder that holds one. Their content is what counts, not where they lie."""
 
 
 class Serve(Section):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from lhama.plan.grid import check_region, grid_factor
 from lhama.plan.hardware import check_accelerator
 from lhama.plan.kinds import NOT_NEGATIVE, OPERATIONAL, POSITIVE, RESULT, Section
 
@@ -26,6 +27,12 @@ class Budget(Section):
     """The most electricity in kilowatt hours, data centre overhead included; absent means no limit."""
     kgco2e: Annotated[float | None, OPERATIONAL, POSITIVE] = None
     """The most greenhouse gas in kilograms of CO2 equivalents; absent means no limit."""
+    tokens_available: Annotated[int | None, OPERATIONAL, POSITIVE] = None
+    """How much text there is, in tokens. Training on more repeats it, and the plan says what repeated text is worth;
+    absent means that nobody has counted yet, and the plan takes all text for new."""
+    tokens_served: Annotated[int | None, OPERATIONAL, POSITIVE] = None
+    """How many tokens the model will read and write in its life; the plan says which size serves them with the fewest
+    operations, training included. Absent means that only training counts."""
 
 
 class Hardware(Section):
@@ -46,8 +53,11 @@ class Hardware(Section):
     """The price of one accelerator for an hour in budget.currency; absent takes the table's price in USD."""
     country: Annotated[str, OPERATIONAL, Field(pattern=r"^[A-Z]{3}$")] = "BRA"
     """Where the electricity comes from, as an ISO 3166 alpha-3 code; it decides the carbon of a kilowatt hour."""
+    region: Annotated[str | None, OPERATIONAL] = None
+    """The part of the country, as an ISO 3166-2 code such as US-WA, CA-QC or CN-SC: a large country's grids differ.
+    Absent means the country's average."""
     grid_gco2e_per_kwh: Annotated[float | None, OPERATIONAL, NOT_NEGATIVE] = None
-    """Grams of CO2 equivalents per kilowatt hour where you know better than the country's average."""
+    """Grams of CO2 equivalents per kilowatt hour where you know better than the average of country or region."""
     pue: Annotated[float, OPERATIONAL, Field(ge=1)] = 1.0
     """Power usage effectiveness: all electricity of the building over that of the machine; 1.0 counts the machine."""
     watts: Annotated[float | None, OPERATIONAL, POSITIVE] = None
@@ -56,9 +66,22 @@ class Hardware(Section):
     """The draw of the rest of the machine (processor, memory) per accelerator; absent takes the table's."""
 
     @model_validator(mode="after")
-    def _known_accelerator(self) -> Hardware:
+    def _known_machine(self) -> Hardware:
         check_accelerator(self.accelerator)
+        check_region(self.country, self.region)
         return self
+
+    @property
+    def grid(self) -> tuple[float, str]:
+        """Return the grams of CO2 equivalents per kilowatt hour that count here, and where the number is from."""
+        if self.grid_gco2e_per_kwh is not None:
+            return self.grid_gco2e_per_kwh, "the recipe"
+        return grid_factor(self.country, self.region)
+
+    @property
+    def grid_given(self) -> float | None:
+        """Return the factor where the recipe says more than a country; a tracker knows the countries by itself."""
+        return self.grid[0] if self.region is not None else self.grid_gco2e_per_kwh
 
 
 class Record(Section):
@@ -66,10 +89,15 @@ class Record(Section):
 
     energy: Annotated[bool, OPERATIONAL] = True
     """Measure the electricity of each stage, offline; without it the ledger keeps only the seconds."""
-    energy_every_seconds: Annotated[int, OPERATIONAL, POSITIVE] = 15
-    """How often the energy ledger gets a row."""
+    energy_every_seconds: Annotated[int, OPERATIONAL, POSITIVE] = 10
+    """How often the energy ledger gets a row: a killed process loses one row at most."""
+    wall_meter_kwh: Annotated[float | None, OPERATIONAL, NOT_NEGATIVE] = None
+    """What a meter at the wall has counted over the whole run, in kilowatt hours; the ledger is set beside it."""
     device_every_seconds: Annotated[int, OPERATIONAL, POSITIVE] = 15
     """How often memory, utilization, watts and temperature of the device are read."""
+    trackers: Annotated[tuple[Literal["tensorboard", "trackio", "wandb"], ...], OPERATIONAL] = ()
+    """Who else receives the rows of the record. They write into the run's folder and stay off the network, unless your
+    environment says otherwise (WANDB_MODE=online); `pip install 'lhama[trackers]'` brings all of them."""
 
 
 class Tokens(Section):

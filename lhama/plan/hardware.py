@@ -1,9 +1,9 @@
-"""Accelerators and electricity: what a machine can do, draws and costs, and what this machine has.
+"""Accelerators: what a machine can do, draws and costs, and what this machine has.
 
 Peaks are dense (without sparsity), in FLOP/s, from the makers' data sheets. Prices are USD for an hour as rented in
 2026 (a middle between spot and large clouds; set hardware.price_per_hour to your own). A busy A100 drew 423-475 W in
-Tucano's published logs and 328 W in TeenyTinyLlama's, which left it idle nine tenths of the time. Grid factors are
-CodeCarbon's table of 2023. Nothing here imports torch, so that a plan needs none.
+Tucano's published logs and 328 W in TeenyTinyLlama's, which left it idle nine tenths of the time. What a
+kilowatt hour emits is in grid.py. Nothing here imports torch, so that a plan needs none.
 """
 
 from __future__ import annotations
@@ -41,22 +41,25 @@ ACCELERATORS = {
     for one in (
         Accelerator("t4", "NVIDIA T4", None, None, 8.1e12, 16 * GIB, 70, 50, None),
         Accelerator("l4", "NVIDIA L4", 121e12, 60e12, 30.3e12, 24 * GIB, 72, 50, None),
+        Accelerator("a10", "NVIDIA A10", 125e12, 62.5e12, 31.2e12, 24 * GIB, 150, 100, None),
+        Accelerator("l40s", "NVIDIA L40S", 362e12, 183e12, 91.6e12, 48 * GIB, 350, 150, None),
+        Accelerator("rtx3090", "NVIDIA RTX 3090", 71e12, 35.6e12, 35.6e12, 24 * GIB, 350, 100, None),
+        Accelerator("rtx-a6000", "NVIDIA RTX A6000", 155e12, 77.4e12, 38.7e12, 48 * GIB, 300, 100, None),
         Accelerator("rtx4090", "NVIDIA RTX 4090", 165e12, 82.6e12, 82.6e12, 24 * GIB, 450, 100, 0.45),
+        Accelerator("rtx5090", "NVIDIA RTX 5090", 209e12, 105e12, 105e12, 32 * GIB, 575, 100, None),
         Accelerator("a100-40", "NVIDIA A100 40 GB", 312e12, 156e12, 19.5e12, 40 * GIB, 400, 150, 1.30),
         Accelerator("a100-80", "NVIDIA A100 80 GB", 312e12, 156e12, 19.5e12, 80 * GIB, 450, 150, 1.30),
         Accelerator("h100", "NVIDIA H100 SXM", 989e12, 495e12, 67e12, 80 * GIB, 650, 150, 2.50),
         Accelerator("h200", "NVIDIA H200 SXM", 989e12, 495e12, 67e12, 141 * 10**9, 650, 150, 3.50),
+        Accelerator("b200", "NVIDIA B200", 2250e12, 1125e12, 75e12, 180 * 10**9, 1000, 200, None),
     )
 }
 
-# Grams of CO2 equivalents for a kilowatt hour: CodeCarbon 3, global_energy_mix.json (2023), and its world average.
-GRID_GCO2E_PER_KWH = {"BRA": 98.3, "DEU": 381.0, "FRA": 56.0, "PRT": 165.6, "USA": 369.5}
-WORLD_GCO2E_PER_KWH = 475.0
-
-# What one processor core sustains in training, not its peak. With AMX: a plain script did 6,100 tokens/s on two cores
-# with 8.4M multiplied parameters (8 layers of 256, T 512, 8,192 pieces), 63 MFLOP a token in the PaLM convention. The
-# other two are estimates until a run has measured the machine.
-CORE_AMX, CORE_AVX512_BF16, CORE_OTHER = 190e9, 80e9, 30e9
+# What one processor core sustains in compiled training, not its peak, in PaLM's count of operations. With AVX-512
+# bf16, on two cores: the demo's 1.7 million parameters in 172 s, 176 GFLOP/s a core; 8.4 million parameters at T = 512,
+# alone on the machine, 7,700 to 8,900 tokens/s of 63 MFLOP, 240 to 280 (docs/log.md). With AMX a plain script did 190,
+# and ours is faster than plain ones by a third and more elsewhere. Without either: an estimate.
+CORE_AMX, CORE_AVX512_BF16, CORE_OTHER = 250e9, 180e9, 30e9
 # Watts of one busy server core and of its share of memory and board: estimates, used only before a measurement.
 CORE_WATTS, CORE_HOST_WATTS = 8.0, 4.0
 
@@ -95,15 +98,17 @@ def check_accelerator(name: str) -> None:
         raise Problem(f"{name!r} is unknown", key="hardware.accelerator", remedy=hint)
 
 
+# A word of the driver's name for a GPU, and the table's name for it.
+WORDS = {"B200": "b200", "H200": "h200", "H100": "h100", "L40S": "l40s", "A6000": "rtx-a6000", "A10": "a10"}
+WORDS |= {"5090": "rtx5090", "4090": "rtx4090", "3090": "rtx3090", "L4": "l4", "T4": "t4"}
+
+
 def name_of_gpu(gpu: Gpu) -> str | None:
     """Return the table's name for a GPU that its driver describes, or None."""
     words = gpu.name.upper().replace("-", " ").split()
     if "A100" in words:
         return "a100-40" if gpu.memory_bytes < 60 * GIB else "a100-80"
-    for word, name in (("H200", "h200"), ("H100", "h100"), ("4090", "rtx4090"), ("L4", "l4"), ("T4", "t4")):
-        if word in words:
-            return name
-    return None
+    return next((name for word, name in WORDS.items() if word in words), None)
 
 
 def unknown_gpu(gpu: Gpu) -> Accelerator:
@@ -139,13 +144,6 @@ def accelerator(name: str) -> Accelerator:
         known = name_of_gpu(first)
         return ACCELERATORS[known] if known is not None else unknown_gpu(first)
     return cpu(machine)
-
-
-def grid_factor(country: str) -> tuple[float, str]:
-    """Return the grams of CO2 equivalents per kilowatt hour of a country, and where the number is from."""
-    if country in GRID_GCO2E_PER_KWH:
-        return GRID_GCO2E_PER_KWH[country], f"average of {country} in 2023, CodeCarbon's table"
-    return WORLD_GCO2E_PER_KWH, f"world average, as {country} is not in the plan's table"
 
 
 def this_machine() -> Machine:

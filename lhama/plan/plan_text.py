@@ -87,7 +87,6 @@ def _takes(planned: dict[str, Any]) -> list[Row]:
         cost = ["money", "unknown", f"set hardware.price_per_hour in {money['currency']}"]
     else:
         cost = ["money", f"{money['amount']:,.2f} {money['currency']}", f"{price:,.2f} for an accelerator and hour"]
-    disk = planned["disk"]
     return [
         ["machine", many + machine["label"], machine["precision"]],
         ["speed", f"{time['tokens_per_second']:,.0f} tokens/s", how],
@@ -99,12 +98,16 @@ def _takes(planned: dict[str, Any]) -> list[Row]:
             f"{planned['energy']['kgco2e']:,.3g} kgCO2e",
             f"{machine['grid_gco2e_per_kwh']:g} g a kWh: {machine['grid_source']}",
         ],
-        [
-            "disk",
-            size(disk["total"]),
-            f"checkpoints {size(disk['rolling_checkpoints'] + disk['suite_checkpoints'])}, "
-            f"tokens at most {size(disk['tokens_at_most'])}; the text comes on top",
-        ],
+        *_disk(planned["disk"]),
+    ]
+
+
+def _disk(disk: dict[str, int]) -> list[Row]:
+    checkpoints = disk["rolling_checkpoints"] + disk["suite_checkpoints"]
+    text = f"text {size(disk['corpus_at_most'])} and tokens {size(disk['tokens_at_most'])} at most"
+    return [
+        ["disk", size(disk["total"]), f"checkpoints {size(checkpoints)}, exports {size(disk['exports'])}"],
+        ["", "", text],
     ]
 
 
@@ -117,10 +120,18 @@ def _memory(planned: dict[str, Any]) -> list[Row]:
         "moments": "AdamW's two moments",
         "compute_copy": "bf16 copy",
     }
+    beside = {
+        "logits": "logits and the head's gradient",
+        "snapshot": "copy of a save, while it is written",
+        "tokens": "tokens in memory, at most",
+        "program": "the program itself",
+    }
     rows = [[label, size(room[name]), ""] for name, label in parts.items() if room[name]]
+    each = f"{room['rows_at_once']:,} rows at once, {size(room['activations_per_row'])} each"
     return [
         *rows,
-        ["activations", size(room["activations"]), f"{room['rows_at_once']:,} rows at once"],
+        ["activations", size(room["activations"]), each],
+        *([label, size(room[name]), ""] for name, label in beside.items() if room[name]),
         ["together", f"{size(room['total'])} of {size(room['available'])}", fits],
     ]
 
@@ -148,8 +159,29 @@ def _expected(planned: dict[str, Any]) -> list[Row]:
     refit = loss["besiroglu"]
     best = amount(refit["best_parameters_for_this_compute"]), amount(refit["best_tokens_for_this_compute"])
     there = f"{refit['nats_per_token_there']:.2f} nats a token"
+    if loss["repeated"]:
+        rows.append(_repeated(loss["repeated"]))
+    if loss["served"]:
+        rows.append(_served(loss["served"]))
     return [
         *rows,
         ["best for these operations", f"{best[0]} parameters, {best[1]} tokens", there],
         ["read this as", "a difference between plans", "the laws were measured on English web text"],
+    ]
+
+
+def _repeated(found: dict[str, float]) -> Row:
+    text, worth = amount(found["tokens_available"]), amount(found["worth_tokens"])
+    return [
+        "loss, text repeated",
+        f"{found['nats_per_token']:.2f} nats a token",
+        f"{text} tokens read {found['epochs']:.1f} times are worth {worth} new ones (Muennighoff et al. 2023)",
+    ]
+
+
+def _served(found: dict[str, float]) -> Row:
+    return [
+        f"best for {amount(found['tokens_served'])} tokens of use",
+        f"{amount(found['parameters'])} parameters, {amount(found['tokens'])} tokens",
+        f"the same loss with {found['share_of_operations']:.0%} of the operations of its life (Sardana et al. 2024)",
     ]

@@ -153,6 +153,10 @@ def _absolute(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
     corpus = raw.get("corpus")
     if isinstance(corpus, dict):
         changed["corpus"] = _absolute_corpus(corpus, folder)
+    release = raw.get("release")
+    if isinstance(release, dict) and isinstance(release.get("compare_tokenizers"), list):
+        paths = [_from(folder, one) if isinstance(one, str) else one for one in release["compare_tokenizers"]]
+        changed["release"] = release | {"compare_tokenizers": paths}
     return changed
 
 

@@ -12,7 +12,6 @@ from lhama.plan.hardware import (
     Machine,
     accelerator,
     cpu,
-    grid_factor,
     name_of_gpu,
     this_machine,
     usable_cores,
@@ -37,7 +36,9 @@ def test_the_table_keeps_what_the_overview_got_wrong() -> None:
         ("NVIDIA H200", 140, "h200"),
         ("NVIDIA GeForce RTX 4090", 24, "rtx4090"),
         ("Tesla T4", 15, "t4"),
-        ("NVIDIA L40S", 45, None),
+        ("NVIDIA L40S", 45, "l40s"),
+        ("NVIDIA GeForce RTX 3090", 24, "rtx3090"),
+        ("NVIDIA A10G", 24, None),
     ],
 )
 def test_driver_names(said: str, gibibytes: int, name: str | None) -> None:
@@ -75,12 +76,6 @@ def test_auto_takes_this_machines_accelerator(monkeypatch: pytest.MonkeyPatch) -
         accelerator("h10")
     monkeypatch.setattr(hardware, "this_machine", machine)
     assert accelerator("auto").name == "cpu"
-
-
-def test_grid_factors_say_where_they_are_from() -> None:
-    assert grid_factor("BRA") == (98.3, "average of BRA in 2023, CodeCarbon's table")
-    factor, source = grid_factor("XYZ")
-    assert factor == 475.0 and "world" in source
 
 
 def test_this_machine_has_a_core_and_can_be_read() -> None:
