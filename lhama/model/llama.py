@@ -13,6 +13,7 @@ queries), D size of a head, E hidden size, F intermediate size, V vocabulary, S 
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -193,9 +194,15 @@ class Llama(nn.Module):
         """Name the matrix of the head, (V, E), tied or not."""
         return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
-    def compute_with(self, attention: str = "auto", checkpointing: str = "off") -> None:
-        """Choose how training computes: a kind of attention.py, and what recompute.py keeps; results are equal."""
+    def compute_with(self, attention: str = "auto", checkpointing: str = "off", loss_tokens: int | None = None) -> None:
+        """Choose how training computes; results are equal.
+
+        `attention` is a kind of attention.py, `checkpointing` what recompute.py keeps, and `loss_tokens` how many
+        tokens have logits at once.
+        """
         self.model.checkpointing = checkpointing
+        if loss_tokens is not None:
+            self.cross_entropy = partial(summed_cross_entropy, at_once=loss_tokens)
         for block in self.model.layers:
             block.get_submodule("self_attn").kind = attention  # type: ignore[assignment]
 

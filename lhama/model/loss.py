@@ -18,8 +18,8 @@ COMPILED_LOGITS = 1 << 25
 EAGER_ROWS = 512
 
 
-def _slices(rows: int, vocabulary: int) -> list[tuple[int, int]]:
-    count = max(1, COMPILED_LOGITS // vocabulary) if torch.compiler.is_compiling() else EAGER_ROWS
+def _slices(rows: int, vocabulary: int, at_once: int | None) -> list[tuple[int, int]]:
+    count = at_once or (max(1, COMPILED_LOGITS // vocabulary) if torch.compiler.is_compiling() else EAGER_ROWS)
     return [(start, min(start + count, rows)) for start in range(0, rows, count)]
 
 
@@ -27,11 +27,13 @@ class _HeadLoss(torch.autograd.Function):
     """Sum of nats whose gradients are ready when the value is."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None, at_once: int | None
+    ) -> Tensor:
         nats = hidden.new_zeros((), dtype=torch.float32)
         to_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
         to_hidden = []
-        for start, end in _slices(len(hidden), len(head)):
+        for start, end in _slices(len(hidden), len(head), at_once):
             rows, goals = hidden[start:end], targets[start:end, None]
             counted = (goals >= 0).float()  # (rows, 1); -100 marks a target that does not count
             weight = counted if scale is None else counted * scale
@@ -49,22 +51,25 @@ class _HeadLoss(torch.autograd.Function):
         return nats
 
     @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         to_hidden, to_head = ctx.saved_tensors
         hidden, head = (part.float() * outer[0] for part in (to_hidden, to_head))
-        return hidden.to(to_hidden.dtype), head.to(to_head.dtype), None, None
+        return hidden.to(to_hidden.dtype), head.to(to_head.dtype), None, None, None
 
 
-def summed_cross_entropy(hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None = None) -> Tensor:
+def summed_cross_entropy(
+    hidden: Tensor, head: Tensor, targets: Tensor, scale: Tensor | None = None, at_once: int | None = None
+) -> Tensor:
     """Sum -ln p(target) over the rows whose target is not -100, in fp32; hidden is (N, E), head (V, E), targets (N).
 
     With a scale the gradient, not the value, is multiplied by it, before it is rounded to the type of the weights.
+    `at_once` rows have logits at the same time; absent takes what was fastest where it was tried.
     """
     if torch.is_grad_enabled():
-        value: Tensor = _HeadLoss.apply(hidden, head, targets, scale)  # type: ignore[no-untyped-call]
+        value: Tensor = _HeadLoss.apply(hidden, head, targets, scale, at_once)  # type: ignore[no-untyped-call]
         return value
     nats = hidden.new_zeros((), dtype=torch.float32)
-    for start, end in _slices(len(hidden), len(head)):
+    for start, end in _slices(len(hidden), len(head), at_once):
         logits = (hidden[start:end] @ head.T).float()
         nats = nats + F.cross_entropy(logits, targets[start:end], reduction="sum")
     return nats

@@ -10,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from lhama.plan.disk import encoding_needs
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.record import console, files
+from lhama.record.room import bytes_in
 from lhama.record.run import Run
 from lhama.tokens import encode, fertility, tokenizer_json
 from lhama.tokens.blocks import HASHES, TABLE, write_blocks
@@ -26,7 +28,8 @@ FORMAT = 1
 def run_stage(recipe: Recipe, run: Run) -> None:
     """Make the tokens of a run."""
     inputs = {"corpus": run.identity("corpus"), **_own_tokenizer(recipe, run)}
-    with run.stage("tokens", inputs=inputs, format=FORMAT) as stage:
+    needs = encoding_needs(bytes_in(run.path("corpus") / "data"), recipe.tokens.vocabulary)
+    with run.stage("tokens", inputs=inputs, format=FORMAT, needs=needs) as stage:
         if stage.done:
             return
         run.verify("corpus")

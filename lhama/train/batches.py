@@ -20,8 +20,6 @@ from lhama.plan.recipe import Recipe
 from lhama.tokens.loader import IGNORED, Loader
 from lhama.train.world import ALONE, World
 
-TOKENS_AT_ONCE = 4096  # on a processor: more no longer fits the caches, fewer waste the matrix units (docs/log.md)
-
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -73,11 +71,8 @@ def rows_at_once(recipe: Recipe, device: Device) -> int:
     """Choose how many rows go through the model at once: the recipe's number, or what fits memory and caches."""
     here = hardware.accelerator("cpu" if device.kind == "cpu" else "auto")
     if device.kind == "mps":  # it shares the memory of the machine, of which Apple recommends to take a part only
-        here = replace(here, memory_bytes=torch.mps.recommended_max_memory())
-    fitting = arithmetic.memory(recipe, here, device.precision).rows
-    if recipe.train.micro_batch is not None or device.kind != "cpu":
-        return fitting
-    return min(fitting, max(1, TOKENS_AT_ONCE // recipe.tokens.sequence))
+        here = replace(here, name="mps", memory_bytes=torch.mps.recommended_max_memory())
+    return arithmetic.memory(recipe, here, device.precision).rows
 
 
 class Batches:

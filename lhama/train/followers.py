@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from lhama.plan.disk import training_needs
 from lhama.record.energy import track
 from lhama.record.run import Run
 from lhama.record.stages import Stage
@@ -40,7 +41,8 @@ class Follower:
 def entered(run: Run, world: World, inputs: Mapping[str, str], layout: int) -> Iterator[Stage | Follower]:
     """Enter the training stage of a run, each process in its way."""
     if world.first:
-        with run.stage("train", inputs=inputs, format=layout, in_place=True) as stage:
+        needs = training_needs(run.recipe)
+        with run.stage("train", inputs=inputs, format=layout, in_place=True, needs=needs) as stage:
             world.say("entered", {"done": stage.done})
             yield stage
         return

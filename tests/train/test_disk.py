@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lhama.plan.problem import Problem
+from lhama.record import stages
 from lhama.record.files import read_json
 from lhama.record.run import Run
 from lhama.tokens import stage as tokens_stage
@@ -63,9 +64,13 @@ def on_disk(place: Place, disk: Disk) -> Place:
 
 @pytest.mark.parametrize("background", ["false", "true"])
 def test_a_disk_that_fills_at_any_place_is_a_problem_and_what_was_finished_goes_on(
-    make_place: MakePlace, disk: Disk, background: str
+    make_place: MakePlace, disk: Disk, background: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room for so many kilobytes more: none, a row, part of the first, second or third save."""
+    """Room for so many kilobytes more: none, a row, part of the first, second or third save.
+
+    Others fill the disk while training goes on, so what was free when it began does not help.
+    """
+    monkeypatch.setattr(stages, "require", lambda folder, stage, needed: None)
     whole = make_place()
     whole.run()
     place = on_disk(make_place(), disk)
@@ -80,6 +85,14 @@ def test_a_disk_that_fills_at_any_place_is_a_problem_and_what_was_finished_goes_
         assert not [fault for folder in save.checkpoints(place.train).values() for fault in save.faults(folder)]
     place.run(saving)
     same_outcome(whole.train, place.train)
+
+
+def test_training_does_not_begin_on_a_disk_without_room_for_its_checkpoints(make_place: MakePlace, disk: Disk) -> None:
+    place = on_disk(make_place(), disk)
+    disk.resize(disk.used() + 700)
+    with pytest.raises(Problem, match="no space for the train stage"):
+        place.run()
+    assert not (place.train / "loss.jsonl").exists()
 
 
 @pytest.mark.parametrize("step", [0, 5, 8])

@@ -175,7 +175,8 @@ mixture = { somas = 1.0 }
 
 
 def test_without_held_out_text_training_still_ends(make_place: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lhama.train.stage.heldout", lambda folder: [])
+    for file in ("stage", "assembly"):
+        monkeypatch.setattr(f"lhama.train.{file}.heldout", lambda folder: [])
     place: Place = make_place()
     train = place.run()
     assert json.loads((train / "final.json").read_text())["validation"] is None
