@@ -17,19 +17,23 @@ from typing import Any
 
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
+from lhama.record import second_reading
 from lhama.record.energy import LEDGER, totals
 from lhama.record.files import read_json
-from lhama.record.meter import read_rows
+from lhama.record.meter import read_rows, without_lost
+from lhama.record.price import price_of_improvement
 
 STAGES = ("read", "corpus", "tokens", "train")
 DOCUMENTS = (
     "plan.json",
+    "tune.json",
     "corpus/report.json",
     "tokens/tokens.json",
     "tokens/fertility.json",
     "train/final.json",
     *(f"{stage}/manifest.json" for stage in STAGES),
 )
+COMPARISON = "tokenizers.json"  # of the publication itself: it is measured when the page is made
 ROWS = ("train/loss.jsonl", "train/validation.jsonl", "train/samples.jsonl", "train/metrics.jsonl")
 LARGEST_HEADER = 100 << 20  # of a safetensors file, by its own specification
 
@@ -81,6 +85,7 @@ class Facts:
     recipe: Recipe
     folder: Path
     plan: Row
+    tune: Row
     corpus: Row
     tokens: Row
     fertility: Row
@@ -91,6 +96,10 @@ class Facts:
     samples: Sequence[Row]
     metrics: Sequence[Row]
     uses: Mapping[str, Use]
+    hows: Sequence[str]
+    second_readings: Sequence[Row]
+    comparison: Row
+    price: Row
     currency: str
     damaged: list[str]
 
@@ -200,8 +209,8 @@ class Facts:
         return any(source.kind == "tales" for source in self.recipe.corpus.source)
 
 
-def read(recipe: Recipe, folder: Path) -> Facts:
-    """Read all that the publication needs from a run's folder."""
+def read(recipe: Recipe, folder: Path, release: Path | None = None) -> Facts:
+    """Read all that the publication needs from a run's folder; `release` is where the publication is being made."""
     damaged: list[str] = []
     documents = {name: _document(folder, name, damaged) for name in DOCUMENTS}
     rows = {name: read_rows(folder / name) for name in ROWS}
@@ -210,6 +219,7 @@ def read(recipe: Recipe, folder: Path) -> Facts:
         recipe=recipe,
         folder=folder,
         plan=documents["plan.json"],
+        tune=documents["tune.json"],
         corpus=documents["corpus/report.json"],
         tokens=documents["tokens/tokens.json"],
         fertility=documents["tokens/fertility.json"],
@@ -220,6 +230,10 @@ def read(recipe: Recipe, folder: Path) -> Facts:
         samples=rows["train/samples.jsonl"],
         metrics=without_lost(rows["train/metrics.jsonl"]),
         uses=_uses(spent),
+        hows=[how for how in spent.get("hows", ()) if isinstance(how, str)],
+        second_readings=second_reading.compare(folder),
+        comparison=_document(release or folder / "release", COMPARISON, damaged),
+        price=_price(recipe, folder, damaged),
         currency=words(spent, "currency") or recipe.budget.currency,
         damaged=damaged,
     )
@@ -230,18 +244,6 @@ def recorded_files(folder: Path) -> dict[str, Path]:
     ledgers = [path for path in folder.glob(f"*/{LEDGER}") if not path.parent.name.startswith("release")]
     paths = [folder / name for name in (*DOCUMENTS, *ROWS)] + ledgers
     return {path.relative_to(folder).as_posix(): path for path in sorted(paths) if path.is_file()}
-
-
-def without_lost(rows: Iterable[Row]) -> list[Row]:
-    """Leave out the metrics of steps that were done anew later, and the rows that say so."""
-    live: list[Row] = []
-    for row in rows:
-        after = number(row, "lost", "after_step")
-        if after is not None:
-            live = [known for known in live if (number(known, "step") or 0) <= after]
-        elif "lost" not in row:
-            live.append(row)
-    return live
 
 
 def _document(folder: Path, name: str, damaged: list[str]) -> Row:
@@ -255,6 +257,15 @@ def _document(folder: Path, name: str, damaged: list[str]) -> Row:
         damaged.append(name)
         return {}
     return document
+
+
+def _price(recipe: Recipe, folder: Path, damaged: list[str]) -> Row:
+    """Work out what improvements cost; rows that make no sense leave the page without a price, and it says so."""
+    try:
+        return price_of_improvement(folder, recipe.release.worth_gain)
+    except (Problem, OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
+        damaged.append("what the improvements cost")
+        return {}
 
 
 def _weights(path: Path) -> int | None:

@@ -11,18 +11,19 @@ from lhama.record.page import numerals
 from lhama.record.page.markup import Child, Markup, tag, value
 from lhama.record.page.shell import whole_page
 from lhama.release.facts import Facts, number, read, words
-from lhama.release.sections import corpus, costs, reproduce, samples, tales, tokens, training
+from lhama.release.sections import corpus, costs, hardware, planned, reproduce, samples, tales, tokens, training
 from lhama.release.sections.tokens import stream_rows
 from lhama.release.sentence import summary
 
 CHAPTERS = (
+    ("plan", "Plan", planned.planned),
     ("corpus", "Text", corpus.corpus),
     ("tokens", "Vocabulary", tokens.tokens),
     ("learning", "Learning", training.learning),
     ("samples", "Samples", samples.samples),
     ("tales", "Judged tales", tales.tales),
-    ("speed", "Speed", training.throughput),
     ("costs", "Costs", costs.costs),
+    ("hardware", "Hardware", hardware.hardware),
     ("files", "Files", reproduce.files),
     ("reproduce", "Reproduce", reproduce.reproduce),
 )

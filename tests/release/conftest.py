@@ -131,6 +131,7 @@ def _train(folder: Path) -> None:
             "tokens": step * BATCH,
             "bits_per_byte": 0.55 + 1.7 * math.exp(-step / 60),
             "perplexity": 3.49 + 1900 * math.exp(-step / 30),
+            "loss": math.log(3.49 + 1900 * math.exp(-step / 30)),
         }
         for step in (1, 60, 120, 180, 240, 300)
     ]

@@ -33,14 +33,20 @@ opt_out = "/casa/maria/fora.txt"
 decontaminate = ["/casa/maria/prova.jsonl", "faquad"]
 tasks = "/casa/maria/tarefas"
 """
+TRAIN = 'mirror = "/casa/maria/espelho"\nstream = "s3://balde/maria/tokens"\n'
+RELEASE = 'compare_tokenizers = ["/casa/maria/llama-2/tokenizer.json", "/casa/maria/outro.json"]\n'
 
 
 def test_no_folder_of_a_person_is_published_and_the_recipe_loads_again() -> None:
     extra, corpus = SOURCES.split("[corpus]\n")
     text = RECIPE.read_text(encoding="utf-8").replace("[corpus]\n", f"[corpus]\n{corpus}", 1) + extra
+    text = text.replace("[train]\n", f"[train]\n{TRAIN}", 1).replace("[release]\n", f"[release]\n{RELEASE}", 1)
     shown = published(loads(text, folder=Path("/casa/maria")))
     assert "maria" not in shown
-    again = loads(shown, folder=Path("/outra")).corpus
+    whole = loads(shown, folder=Path("/outra"))
+    assert (whole.train.mirror, whole.train.stream) == ("/outra/espelho", "/outra/tokens")
+    assert whole.release.compare_tokenizers == ("/outra/llama-2/tokenizer.json", "/outra/outro.json")
+    again = whole.corpus
     web, tasks, downloaded = again.source[1:]
     assert web.paths == ("/outra/web.jsonl", "/outra/textos", "/outra/mais") and web.blocklist == "/outra/blocked.txt"
     assert (tasks.dataset, tasks.revision) == ("org/tarefas", COMMIT)

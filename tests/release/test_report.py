@@ -5,78 +5,18 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lhama.plan.recipe import load
-from lhama.record.run import Run
 from lhama.release.facts import Facts, number, read
 from lhama.release.report import page, write_report
-
-MakeRun = Callable[..., Run]
-VOID = {"meta", "br"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: elements, attributes, the numbers behind `data`, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.values: dict[str, float] = {}
-        self.said = ""
-        self.raw: dict[str, str] = {}
-        self.feed(text)
-        self.close()
-        assert self.open == [], f"not closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        self.elements.append((tag, attributes))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "data" and "id" in attributes:
-            self.values[attributes["id"]] = float(attributes["value"])
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in ("style", "script"):
-            self.raw[self.open[-1]] = self.raw.get(self.open[-1], "") + data
-        else:
-            self.said += data
-
-    def count(self, tag: str) -> int:
-        return sum(name == tag for name, _ in self.elements)
-
-    def curve(self, title: str) -> dict[str, Any]:
-        """Return the points of a wide curve."""
-        found = [
-            attributes["data-points"]
-            for _, attributes in self.elements
-            if attributes.get("class") == "curve wide" and attributes["aria-label"].startswith(title)
-        ]
-        points: dict[str, Any] = json.loads(found[0])
-        return points
-
-
-def document(run: Run, name: str) -> Any:
-    return json.loads((run.folder / name).read_text(encoding="utf-8"))
-
-
-def rows(run: Run, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run.folder / name).read_text(encoding="utf-8").splitlines()]
+from tests.release.reading import MakeRun, Page, document, rows
+from tests.release.test_chapters import COMPARED, TUNED
 
 
 def test_the_key_figures_are_the_records_own(made_run: MakeRun) -> None:
@@ -177,6 +117,9 @@ def test_strangers_texts_stay_texts(made_run: MakeRun) -> None:
         (run.folder / name).write_text(json.dumps(poison(document(run, name))), encoding="utf-8")
         ledger = [{**row, "stage": row["stage"] + HOSTILE} for row in rows(run, f"{stage}/energy.jsonl")]
         (run.folder / stage / "energy.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ledger))
+    (run.folder / "release").mkdir()
+    (run.folder / "release" / "tokenizers.json").write_text(json.dumps(poison(COMPARED)))
+    (run.folder / "tune.json").write_text(json.dumps(poison(TUNED)))
     samples = [poison(row) for row in rows(run, "train/samples.jsonl")]
     (run.folder / "train" / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples))
     text = write_report(run.recipe, run.folder)
@@ -288,10 +231,10 @@ def small(facts: Facts) -> Facts:
     return replace(facts, final=final, plan={}, **fewer)
 
 
-@pytest.mark.parametrize("part", ["corpus", "tokens", "fertility", "final"])
+@pytest.mark.parametrize("part", ["corpus", "tokens", "fertility", "final", "comparison", "price"])
 def test_wrong_types_in_a_document_never_stop_the_page(made_run: MakeRun, part: str) -> None:
     run = made_run()
-    facts = small(read(run.recipe, run.folder))
+    facts = replace(small(read(run.recipe, run.folder)), comparison=COMPARED)
     for replacement in wrong(getattr(facts, part)):
         if isinstance(replacement, dict):
             changed: dict[str, Any] = {part: replacement}

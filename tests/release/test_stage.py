@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lhama.plan.recipe import load
+from lhama.record.meter import without_lost
 from lhama.record.run import Run
-from lhama.release.facts import without_lost
 from lhama.release.stage import run_stage
 
 MakeRun = Callable[..., Run]

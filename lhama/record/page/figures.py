@@ -20,6 +20,7 @@ LONGEST_CURVE = 160  # points drawn: one every few pixels of a wide page
 LARGEST, SMALLEST, NARROWEST = 1e30, 1e-30, 1e-9  # beyond these, floats cannot be told apart on a page
 
 Point = tuple[float, float]
+Bar = tuple[str, float, str]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Curve:
     points: Sequence[Point]
     band: Sequence[tuple[float, float]] = ()
     dots: bool = False
+    mark: tuple[float, str] | None = None
+    """A place on the x axis that words stand at, with a line through it."""
 
 
 def merged(points: Sequence[Point], most: int = LONGEST_CURVE) -> Curve:
@@ -117,6 +120,8 @@ def _curve(title: str, line: Curve, x: Axis, y: Axis, tint: int, texts: Sequence
     to_y, y_ticks = _scale(heights, y, size.height - size.bottom, size.top, 6, room=0.06)
     placed = [(to_x(across), to_y(up)) for across, up in line.points]
     parts = [_grid(size, x, y, [(to_x(t), x.tick(t)) for t in x_ticks], [(to_y(t), y.tick(t)) for t in y_ticks])]
+    if line.mark is not None:
+        parts.append(_mark(size, to_x(line.mark[0]), line.mark[1]))
     if line.band:
         upper = [(left, to_y(high)) for (left, _), (_, high) in zip(placed, line.band, strict=True)]
         lower = [(left, to_y(low)) for (left, _), (low, _) in zip(placed, line.band, strict=True)]
@@ -186,11 +191,19 @@ def _grid(size: Size, x: Axis, y: Axis, across: Sequence[tuple[float, str]], up:
     return "".join(parts)
 
 
+def _mark(size: Size, place: float, words: str) -> str:
+    anchor, shift = ("end", -6) if place > size.width / 2 else ("start", 6)
+    return (
+        f'<line class="mark" x1="{place:.1f}" x2="{place:.1f}" y1="{size.top - 10}" y2="{size.height - size.bottom}"/>'
+        f'<text class="axis" x="{place + shift:.1f}" y="{size.top}" text-anchor="{anchor}">{escape(words)}</text>'
+    )
+
+
 def _points(points: Sequence[Point]) -> str:
     return " ".join(f"{left:.1f},{up:.1f}" for left, up in points)
 
 
-def bars(title: str, rows: Sequence[tuple[str, float, str]], tint: int = 0) -> Markup:
+def bars(title: str, rows: Sequence[Bar], tint: int = 0) -> Markup:
     """Draw amounts as horizontal bars, each below its name and the amount in words."""
     most = max((amount for _, amount, _ in rows), default=0.0)
     parts = []

@@ -50,9 +50,16 @@ def value(words: str, number: float | None, id_: str | None = None) -> Markup:
 
 
 def table(
-    columns: Iterable[str], rows: Iterable[Iterable[Child]], words: int = 1, caption: str | None = None
+    columns: Iterable[str],
+    rows: Iterable[Iterable[Child]],
+    words: int = 1,
+    caption: str | None = None,
+    compact: bool = False,
 ) -> Markup:
-    """Make a table: the first `words` columns are texts, the others figures; a phone shows long rows as cards."""
+    """Make a table: the first `words` columns are texts, the others figures; a phone shows long rows as cards.
+
+    A compact one, of few short columns, stays a table there, in smaller letters.
+    """
     names = list(columns)
     kinds = ["" if place < words else "figure" for place in range(len(names))]
     head = tag(
@@ -68,7 +75,7 @@ def table(
         ]
         body.append(tag("tr", first, *rest))
     title = tag("caption", caption) if caption else None
-    kind = "pairs" if len(names) == 2 else None
+    kind = "pairs" if len(names) == 2 else "compact" if compact else None
     return tag("div", tag("table", title, tag("thead", head), tag("tbody", *body), class_=kind), class_="scroll")
 
 

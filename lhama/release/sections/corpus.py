@@ -5,7 +5,8 @@ neither trained on nor dropped, so a bar has three parts and they add up to what
 """
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, tag, value
+from lhama.record.page.shortened import bars, long_table
 from lhama.release import licences
 from lhama.release.facts import Facts, Row, items, number, pairs, words
 
@@ -94,7 +95,7 @@ def _sources(sources: list[Row]) -> Markup:
         about = " · ".join(part for part in (_language(source), _licence(source)) if part)
         name = join([words(source, "name") or "unnamed", tag("small", about)])
         rows.append([name, *(_cell(source, key) for key in keys)])
-    return table(columns, rows)
+    return long_table(columns, rows, "sources")
 
 
 def _licence(source: Row) -> str:
@@ -127,9 +128,8 @@ def _reasons(facts: Facts, sources: list[Row]) -> Markup | None:
     if not sums:
         return tag("p", "No document was dropped.", class_="soft")
     ordered = sorted(sums.items(), key=lambda pair: (-pair[1], pair[0]))
-    drawn = figures.bars(
-        "Documents dropped", [(reason_words(reason), count, numerals.whole(count)) for reason, count in ordered], 3
-    )
+    counts = [(reason_words(reason), count, numerals.whole(count)) for reason, count in ordered]
+    drawn = bars("Documents dropped", counts, "reasons", 3)
     examples = pairs(facts.corpus, "examples")
     quoted = [
         _quoted(reason, words(facts.corpus, "reasons", reason, "meaning"), items(examples, reason))

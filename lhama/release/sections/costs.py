@@ -1,18 +1,14 @@
-"""The chapters on what it took: energy, carbon, money and time by stage, and the plan beside what came.
+"""The chapter on what it took: energy, carbon, money and time by stage, and what each improvement cost.
 
-In: the energy ledgers, plan.json, final.json. Out: bars and tables. Subtle: the ledger counts all work, redone work
-too, while the plan speaks of training alone; so the plan is set against that stage, and the sum stands apart.
+In: the energy ledgers. Out: bars and a table. All work counts, work that was done twice too.
 """
 
-import math
 from collections.abc import Callable
-from statistics import median
 
-from lhama.plan.scaling import in_range
 from lhama.record.page import figures, numerals
 from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value
-from lhama.release.facts import Facts, Use, number, words
-from lhama.release.sections.training import points
+from lhama.release.facts import Facts, Use, words
+from lhama.release.sections.price import price
 
 METHODS = {
     "measured": "Measured energy is read from a hardware counter.",
@@ -27,7 +23,7 @@ def costs(facts: Facts) -> Markup:
         return section(
             "costs", "Energy and money", missing("No energy ledger was written: this run does not know what it took.")
         )
-    return section("costs", "Energy and money", _energy(facts), _stages(facts), _method(facts), _planned(facts))
+    return section("costs", "Energy and money", _energy(facts), _stages(facts), _method(facts), price(facts))
 
 
 def method_words(use: Use) -> str:
@@ -68,6 +64,8 @@ def _method(facts: Facts) -> Markup:
     known = [METHODS[method] for method in facts.total.methods if method in METHODS]
     country = facts.recipe.hardware.country
     sentences = [*known]
+    if facts.hows:
+        sentences.append(f"How it is known: {'; '.join(facts.hows)}.")
     if facts.total.kgco2e is not None:
         given = facts.recipe.hardware.grid_gco2e_per_kwh
         grid = (
@@ -84,55 +82,6 @@ def _method(facts: Facts) -> Markup:
             else "Money is the rent of the machine by the hour."
         )
     sentences.append("Writing this report is not counted.")
-    return tag("p", " ".join(sentences), class_="soft")
-
-
-def _planned(facts: Facts) -> Markup | None:
-    """Set the plan against the training stage."""
-    plan, use = facts.plan, facts.uses.get("train")
-    if not plan:
-        return missing("There is no plan.json to set against the record.")
-    hours, speeds = number(plan, "time", "hours"), [speed for _, speed in points(facts.metrics, "tokens_per_second")]
-    loss = math.log(facts.perplexity) if facts.perplexity else None
-    meant = in_range(number(plan, "model", "parameters", "total") or 0, number(plan, "training", "tokens") or 0)
-    law = number(plan, "loss", "besiroglu", "nats_per_token") if meant else None
-    lines: list[tuple[str, float | None, float | None, Callable[[float], str]]] = [
-        ("Tokens", number(plan, "training", "tokens"), facts.tokens_seen or None, numerals.whole),
-        ("Time of training", None if hours is None else hours * 3600, facts.training_seconds, numerals.duration),
-        ("Tokens per second", number(plan, "time", "tokens_per_second"), median(speeds) if speeds else None, _rounded),
-        ("Electricity", number(plan, "energy", "kwh"), use.kwh if use else None, numerals.energy),
-        ("Carbon", number(plan, "energy", "kgco2e"), use.kgco2e if use else None, numerals.carbon),
-        (
-            "Money",
-            number(plan, "money", "amount"),
-            use.money if use else None,
-            lambda amount: numerals.money(amount, words(plan, "money", "currency") or facts.currency),
-        ),
-        ("Held-out loss, nats per token", law, loss, lambda amount: numerals.fixed(amount, 2)),
-    ]
-    rows = [
-        [name, *(value("–" if amount is None else say(amount), amount) for amount in (planned, came))]
-        for name, planned, came, say in lines
-        if planned is not None or came is not None
-    ]
-    note = (
-        "The plan was made before training"
-        + (" with a measured speed" if words(plan, "time", "source") == "measured" else " with an expected speed")
-        + "."
-    )
-    if law is not None:
-        note += (
-            " The planned loss is that of a scaling law (Besiroglu et al. 2024), measured on English text with another "
-            "vocabulary: an orientation, not a promise."
-        )
-    return join(
-        [
-            tag("h3", "Plan and record of the training stage"),
-            table(["", "Planned", "Recorded"], rows),
-            tag("p", note, class_="soft"),
-        ]
-    )
-
-
-def _rounded(amount: float) -> str:
-    return numerals.whole(amount) if amount >= 100 else numerals.significant(amount)
+    readings = [f"{said}." for row in facts.second_readings if (said := words(row, "words"))]
+    beside = tag("p", "A second reading beside the ledger: ", " ".join(readings), class_="soft") if readings else None
+    return join([tag("p", " ".join(sentences), class_="soft"), beside])

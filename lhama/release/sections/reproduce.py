@@ -5,6 +5,7 @@ Subtle: a resolved recipe holds absolute paths, which tell where a person keeps 
 the last name of each, and identity never depended on the path.
 """
 
+import hashlib
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -14,18 +15,11 @@ from lhama.plan.layout import Recipe
 from lhama.plan.writing import dumps
 from lhama.record.page import figures, numerals
 from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.release.comparison import NAMES as TOKENIZERS
 from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
 
 Part = TypeVar("Part", bound=Section)
 LARGEST = 12
-ENVIRONMENT = {
-    "kind": "device",
-    "precision": "precision",
-    "compile": "compiled",
-    "threads": "threads",
-    "instruction_set": "instruction set",
-    "micro_batch": "rows at once",
-}
 
 
 def files(facts: Facts) -> Markup:
@@ -81,25 +75,38 @@ def reproduce(facts: Facts) -> Markup:
             "p",
             f"A Llama with {about}. With the same text and versions, this does the same run again:",
         ),
-        tag("pre", tag("code", f"lhama run {facts.recipe.name}.toml")),
-        folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe)), on_paper=True),
-        _hashes(facts),
-        _versions(facts),
+        tag(
+            "div",
+            tag("pre", tag("code", f"lhama run {facts.recipe.name}.toml")),
+            folded(f"The recipe, {facts.recipe.name}.toml", tag("pre", tag("code", recipe)), on_paper=True),
+            _hashes(facts, recipe),
+            _versions(facts),
+            class_="box",
+        ),
     )
 
 
 def published(recipe: Recipe) -> str:
     """Write the resolved recipe with only the last name of each path."""
-    corpus, tokens = recipe.corpus, recipe.tokens
+    corpus, tokens, release = recipe.corpus, recipe.tokens, recipe.release
     if tokens.from_ is not None:
         tokens = tokens.model_copy(update={"from_": _last(tokens.from_)})
+    others = tuple(_tokenizer(path) for path in release.compare_tokenizers)
     changed = {
         "source": tuple(_source(one) for one in corpus.source),
         "classifier": tuple(_without_folders(one, "labels") for one in corpus.classifier),
         "decontaminate": _last(corpus.decontaminate),
     }
     corpus = _without_folders(corpus.model_copy(update=changed), "opt_out", "tasks", "thresholds_file")
-    return dumps(recipe.model_copy(update={"corpus": corpus, "tokens": tokens}))
+    parts = {"corpus": corpus, "tokens": tokens, "train": _without_folders(recipe.train, "stream", "mirror")}
+    parts["release"] = release.model_copy(update={"compare_tokenizers": others})
+    return dumps(recipe.model_copy(update=parts))
+
+
+def _tokenizer(path: str) -> str:
+    """Name a tokenizer as the comparison does: by its folder where its file is called as all are."""
+    file = PurePosixPath(path)
+    return f"{file.parent.name}/{file.name}" if file.name in TOKENIZERS and file.parent.name else _last_name(path)
 
 
 def _source(source: Source) -> Source:
@@ -124,7 +131,8 @@ def _last_name(path: str) -> str:
     return PurePosixPath(path).name or path if elsewhere else path
 
 
-def _hashes(facts: Facts) -> Markup:
+def _hashes(facts: Facts, recipe: str) -> Markup:
+    """List what names the run beyond doubt: the recipe as it stands above, each stage's result, and the weights."""
     rows: list[list[Child]] = []
     for stage in STAGES:
         identity = words(facts.manifests[stage], "identity")
@@ -135,6 +143,7 @@ def _hashes(facts: Facts) -> Markup:
         rows.append(["weights", tag("span", weights, class_="hash")])
     if not rows:
         return missing("No stage has finished yet, so there are no hashes.")
+    rows.insert(0, ["the recipe above", tag("span", hashlib.sha256(recipe.encode()).hexdigest(), class_="hash")])
     return table(["SHA-256 of the result", "Hash"], rows, words=2)
 
 
@@ -150,8 +159,4 @@ def _versions(facts: Facts) -> Markup | None:
         found = [str(pairs(facts.manifests[stage], "versions").get(name, "")) for stage in stages]
         known = list(dict.fromkeys(version for version in found if version))
         rows.append([name, join([tag("span", version, class_="mono") for version in known], ", ")])
-    environment = pairs(facts.final, "environment")
-    for key, name in ENVIRONMENT.items():
-        if isinstance(environment.get(key), str | int | bool):
-            rows.append([name, tag("span", str(environment[key]).lower(), class_="mono")])
-    return table(["Version or setting", "In use"], rows, words=2) if rows else None
+    return table(["Version", "In use"], rows, words=2) if rows else None

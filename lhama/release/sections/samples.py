@@ -6,6 +6,7 @@ enters as a plain string and is escaped where its element is made.
 """
 
 import math
+import re
 from collections.abc import Sequence
 
 from lhama.record.page import numerals
@@ -65,8 +66,12 @@ def _moment(prompt: str, row: Row) -> Markup:
     return tag("li", tag("p", join(when, " · "), class_="when"), story(prompt, words(row, "text")))
 
 
+def _counted_gap(gap: re.Match[str]) -> str:
+    return f"\n[{gap.group().count(chr(10)) - 1} empty lines]\n"
+
+
 def story(prompt: str, text: str) -> Markup:
-    """Set a sample with its beginning told apart, whether or not the text repeats it."""
-    own = text.removeprefix(prompt) if prompt else text
+    """Set a sample with its beginning told apart, whether or not the text repeats it; a gap is counted, not shown."""
+    own = re.sub(r"\n(?:[^\S\n]*\n){3,}", _counted_gap, text.removeprefix(prompt) if prompt else text)
     shown = own[:LONGEST] + (" […]" if len(own) > LONGEST else "")
     return tag("p", tag("span", prompt, class_="prompt"), shown or "(nothing)", class_="story")

@@ -6,7 +6,7 @@ where the run has no tales.
 """
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Markup, folded, join, section, tag, value
+from lhama.record.page.markup import Markup, figure, folded, join, section, tag, value
 from lhama.release.facts import Facts, Row, items, number, words
 from lhama.release.sections.samples import story
 
@@ -62,8 +62,8 @@ def _variety(facts: Facts) -> str | None:
 
 def _field(title: str, rows: list[Row]) -> Markup:
     passed = sum(map(good, rows))
-    words_ = tag("p", f"{numerals.whole(passed)} of {numerals.whole(len(rows))} pass", class_="soft")
-    return tag("div", tag("h3", title), words_, figures.field(title, [good(row) for row in rows]))
+    words_ = f"{numerals.whole(passed)} of {numerals.whole(len(rows))} pass"
+    return figure(title, words_, figures.field(title, [good(row) for row in rows]))
 
 
 def _tale(tale: Row) -> Markup:

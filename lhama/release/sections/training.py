@@ -1,27 +1,20 @@
-"""The chapters on learning: loss, bits per byte, learning rate and throughput over the tokens seen.
+"""The chapter on learning: loss, bits per byte and learning rate over the tokens seen.
 
-In: loss.jsonl, validation.jsonl, metrics.jsonl and final.json. Out: four figures and the table of validations. Subtle:
+In: loss.jsonl, validation.jsonl and final.json. Out: figures and the table of validations. Subtle:
 the loss of a step is the mean over that step's own rows, so it jumps; where there are more steps than pixels,
 neighbours are merged into their mean and the shade behind it is their range.
 """
 
 from collections.abc import Callable, Sequence
-from statistics import fmean, median
 
 from lhama.plan.recipe import Recipe
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
-from lhama.release.facts import Facts, Row, items, number, pairs, words
+from lhama.record.page.markup import Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.record.page.shortened import bars
+from lhama.release.facts import Facts, Row, number, pairs
 
 TOKENS = figures.Axis("tokens seen", numerals.tick, from_zero=True)
 FEWEST_FOR_CURVE = 2
-DEVICE: tuple[tuple[str, str, Callable[[list[float]], float], Callable[[float], str]], ...] = (
-    ("process_memory_bytes", "Memory of the process, highest", max, numerals.size),
-    ("memory_used_bytes", "Memory in use, highest", max, numerals.size),
-    ("utilization", "Utilization, mean", fmean, numerals.percent),
-    ("watts", "Power, mean", fmean, lambda watts: f"{numerals.significant(watts)}{numerals.SPACE}W"),
-    ("temperature", "Temperature, highest", max, lambda heat: f"{numerals.significant(heat)}{numerals.SPACE}°C"),
-)
 
 
 def _text(places: int) -> Callable[[float], str]:
@@ -104,7 +97,7 @@ def _by_source(facts: Facts) -> Markup | None:
     if len(rows) < FEWEST_FOR_CURVE:
         return None
     rows.sort(key=lambda row: row[1])
-    drawing = figures.bars("Bits per byte by source", rows, 1)
+    drawing = bars("Bits per byte by source", rows, "sources", 1)
     return figure(
         "Held-out text by source", "Bits per byte at the end; text that is more regular needs fewer.", drawing
     )
@@ -131,30 +124,3 @@ def _schedule(recipe: Recipe) -> str:
 
 def _rate(amount: float) -> str:
     return numerals.scientific(amount) if 0 < abs(amount) < 1e-4 else f"{amount:.6g}"
-
-
-def throughput(facts: Facts) -> Markup:
-    """Show how fast the machine worked, redone work left out."""
-    found = points(facts.metrics, "tokens_per_second")
-    if len(found) < FEWEST_FOR_CURVE:
-        sentence = "There is no curve of throughput: metrics.jsonl holds fewer than two measurements."
-        return section("speed", "Speed", missing(sentence), _device(facts))
-    axis = figures.Axis("tokens per second", numerals.whole, from_zero=True)
-    middle = median(speed for _, speed in found)
-    sentence = f"Tokens trained on in a second; the median is {numerals.whole(middle)}."
-    curve = drawn("Throughput", sentence, figures.merged(found), axis, 2, "tokens per second")
-    return section("speed", "Speed", curve, _device(facts))
-
-
-def _device(facts: Facts) -> Markup | None:
-    """List what the machine said about itself while it trained."""
-    readings = [reading for row in facts.metrics for reading in (row, pairs(row, "device"))]
-    readings += [card for reading in list(readings) for card in items(reading, "accelerators")]
-    rows: list[list[Child]] = []
-    for key, name, summed, say in DEVICE:
-        amounts = [amount for reading in readings if (amount := number(reading, key)) is not None]
-        if amounts:
-            rows.append([name, value(say(summed(amounts)), summed(amounts))])
-    cards = sorted({words(reading, "name") for reading in readings} - {""})
-    rows[:0] = [["Accelerator", ", ".join(cards)]] if cards else []
-    return table(["The machine while it trained", "Reading"], rows) if rows else None
