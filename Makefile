@@ -48,7 +48,7 @@ $(VENV)/.torch: constraints.txt
 	touch $@
 
 $(VENV)/.lhama: $(VENV)/.torch pyproject.toml
-	$(PIP) install --quiet -c constraints.txt -e '.[corpus,train,track]'
+	$(PIP) install --quiet -c constraints.txt -e '.[corpus,train,track,figures]'
 	touch $@
 
 $(VENV)/.lhama-dev: $(VENV)/.torch pyproject.toml

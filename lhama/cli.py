@@ -17,6 +17,7 @@ from lhama.working import (
     PREPARATION,
     RUNS,
     STAGES,
+    STARTED,
     Again,
     Json,
     MaxTime,
@@ -47,37 +48,76 @@ def new(
         list[Path] | None, typer.Argument(help="Your text: files, folders or globs (jsonl, parquet, csv, txt).")
     ] = None,
     language: Annotated[str, typer.Option("--language", help="ISO 639-1 code of the language.")] = "pt",
+    budget: Annotated[float | None, typer.Option("--budget", help="The most that training may cost, in USD.")] = None,
+    hours: Annotated[float | None, typer.Option("--hours", help="The most hours that training may take.")] = None,
+    kwh: Annotated[float | None, typer.Option("--kwh", help="The most electricity, in kilowatt hours.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="The machine: h100, 8xh100, rtx4090, cpu ...; else this one.")
+    ] = None,
+    tokens_available: Annotated[
+        str | None, typer.Option("--tokens-available", help="How much text there is, in tokens: 6.2B.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a commented recipe for your own text."""
+    """Write a commented recipe for your own text: for a laptop, or the best that a budget buys."""
+    from lhama.plan.reasons import document, order_of
     from lhama.plan.recipe import new_recipe
+    from lhama.plan.sizing import choose
     from lhama.record import console
     from lhama.record.files import write_text
+    from lhama.record.frontier import frontier_plot
 
-    target = Path(f"{name}.toml")
+    target, paths = Path(f"{name}.toml"), tuple(str(path) for path in text or ())
     if target.exists():
         raise Problem(f"{target} exists already", remedy="choose another name, or edit that file")
-    write_text(target, new_recipe(name, language, [str(path) for path in text or ()]))
+    found: dict[str, object] = {}
+    if (budget, hours, kwh, gpu, tokens_available) == (None,) * 5:
+        written = new_recipe(name, language, paths)
+    else:
+        order = order_of(name, language, paths, gpu, (budget, hours, kwh), tokens_available)
+        choice = choose(order)
+        written, found = choice.best.text, document(order, choice)
+    write_text(target, written)
     if as_json:
-        console.json_out({"recipe": str(target)})
+        console.json_out({"recipe": str(target), **found})
         return
+    if found:
+        frontier_plot(found)
     console.say(f"Wrote [bold]{target}[/bold]. Read it; every key has a sentence above it. Then:")
     console.say(f"  lhama plan {target}    what it will take")
     console.say(f"  lhama run {target}     from text to a model")
 
 
 @app.command()
-def plan(recipe: RecipeArgument, changes: Set = None, runs: Runs = RUNS, as_json: Json = False) -> None:
+def plan(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="RECIPE", help="A recipe file, a shipped recipe or a run; with --fit, finished runs."),
+    ],
+    changes: Set = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Fit a scaling law on finished runs.")] = False,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Write a script for Slurm next to the recipe.")] = False,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
     """Say what a recipe will take: memory, hours, kWh, money, and which loss to expect."""
-    from lhama.plan.budget import plan as make_plan
     from lhama.record import console
+    from lhama.record.fitting import fit_tables, fitted
+    from lhama.record.intended import intend
     from lhama.record.tables import plan_tables
 
-    intended = make_plan(load_recipe(recipe, runs, changes))
-    if as_json:
-        console.json_out(intended)
+    if fit:
+        found = fitted(what, runs)
+    elif len(what) > 1:
+        raise Problem("plan takes one recipe", remedy="plan them one after the other; only --fit takes several runs")
     else:
-        plan_tables(intended)
+        found = intend(load_recipe(what[0], runs, changes), what[0], runs, changes or [], slurm)
+    if as_json:
+        console.json_out(found)
+    elif fit:
+        fit_tables(found)
+    else:
+        plan_tables(found)
 
 
 @app.command()
@@ -104,17 +144,17 @@ def run(
 
 @app.command()
 def status(run: RunArgument, runs: Runs = RUNS, as_json: Json = False) -> None:
-    """Say where a run stands: stages, tokens, loss, speed, energy and money against the plan."""
+    """Say where a run stands, as it works: stages, loss, speed, time left, energy and money against the plan."""
     from lhama.record import console
     from lhama.record.run import Run
     from lhama.record.status import status as read_status
-    from lhama.record.tables import status_tables
+    from lhama.record.status_screen import show_status
 
-    state = read_status(Run.find(run, runs))
+    found = Run.find(run, runs)
     if as_json:
-        console.json_out(state)
+        console.json_out(read_status(found))
     else:
-        status_tables(state)
+        show_status(found)
 
 
 @app.command()
@@ -247,6 +287,29 @@ def train(
     one_stage("train", recipe, runs, changes, again, as_json, max_time)
 
 
+@app.command()
+def tune(
+    recipe: RecipeArgument,
+    minutes: Annotated[float, typer.Option("--minutes", help="End within so many minutes.")] = 10.0,
+    changes: Set = None,
+    runs: Runs = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Try on this machine what trains a recipe fastest, for `plan` and `train` to use."""
+    from lhama.record import console
+    from lhama.record.run import Run
+    from lhama.train.tune import tune as try_out
+    from lhama.train.tune_report import tables
+
+    console.quiet(as_json)
+    asked = load_recipe(recipe, runs, changes)
+    found = try_out(asked, Run.open(asked, runs), minutes, STARTED)
+    if as_json:
+        console.json_out(found)
+    else:
+        tables(found, asked)
+
+
 @app.command(name="verify-resume")
 def verify_resume(
     recipe: RecipeArgument,
@@ -297,8 +360,10 @@ def chat(run: RunArgument, changes: Set = None, runs: Runs = RUNS) -> None:
 def main() -> None:
     """Run the command line; a Problem becomes one clear message and exit code 2, never a traceback."""
     from lhama.record import console
+    from lhama.record.energy import count_from
     from lhama.record.files import disk_problems
 
+    count_from(STARTED)
     try:
         with disk_problems(Path.cwd()):
             app()

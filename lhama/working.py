@@ -75,17 +75,17 @@ def work(
     stages: tuple[str, ...], what: str, runs: Path, changes: Words, again: Words, max_time: str | None = None
 ) -> Run:
     """Open the run of a recipe and do its stages in order; what is done already is skipped by the run itself."""
-    from lhama.plan.budget import plan as make_plan
     from lhama.plan.duration import seconds_of
     from lhama.record import console
     from lhama.record.files import write_json
+    from lhama.record.intended import intend
     from lhama.record.run import Until
     from lhama.train.launch import is_worker, open_run, rank
 
     recipe = load_recipe(what, runs, changes)
     if unknown := [stage for stage in again or () if stage not in AGAIN]:
         raise Problem(f"--again {unknown[0]}: there is no such stage", remedy=f"stages: {', '.join(AGAIN)}")
-    intended = make_plan(recipe)
+    intended = intend(recipe, what, runs)
     run = open_run(recipe, runs, tuple(again or ()))
     run.until = Until(moment=None if max_time is None else STARTED + seconds_of(max_time))
     if rank() == 0:

@@ -14,8 +14,8 @@ from lhama.cli import app
 
 RECIPE_OPTIONS = {"--set", "--runs", "--again", "--json"}
 VERBS = {
-    "new": {"--language", "--json"},
-    "plan": {"--set", "--runs", "--json"},
+    "new": {"--language", "--budget", "--hours", "--kwh", "--gpu", "--tokens-available", "--json"},
+    "plan": {"--set", "--fit", "--slurm", "--runs", "--json"},
     "run": RECIPE_OPTIONS | {"--max-time"},
     "status": {"--runs", "--json"},
     "explain": {"--json"},
@@ -25,6 +25,7 @@ VERBS = {
     "corpus": RECIPE_OPTIONS,
     "tokens": RECIPE_OPTIONS,
     "train": RECIPE_OPTIONS | {"--max-time"},
+    "tune": {"--minutes", "--set", "--runs", "--json"},
     "verify-resume": {"--set", "--steps", "--kills", "--runs", "--json"},
     "release": RECIPE_OPTIONS,
     "chat": {"--set", "--runs"},
@@ -98,6 +99,23 @@ def test_new_writes_a_recipe_that_plans(tmp_path: Path) -> None:
     again = lhama("new", "meu", cwd=tmp_path)
     assert again.returncode == 2
     assert "exists" in again.stderr
+
+
+def test_new_for_a_budget_writes_a_recipe_that_plans_and_a_script_for_a_cluster(tmp_path: Path) -> None:
+    (tmp_path / "textos").mkdir()
+    words = ("--budget", "100", "--gpu", "2xh100", "--tokens-available", "1B")
+    made = lhama("new", "melhor", "textos", *words, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "@" in made.stdout and "95% of 100 USD" in made.stdout
+    planned = lhama("plan", "melhor.toml", "--slurm", "--json", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    found = json.loads(planned.stdout)
+    assert 90 < found["money"]["amount"] <= 95 and found["loss"]["repeated"]["tokens_available"] == 10**9
+    assert found["launch"]["slurm"] == "melhor.slurm" and "torchrun" in found["launch"]["torchrun"]
+    assert (tmp_path / "melhor.slurm").read_text(encoding="utf-8").startswith("#!/bin/bash")
+    refused = lhama("new", "outro", "textos", "--budget", "100", "--gpu", "h1000", cwd=tmp_path)
+    assert refused.returncode == 2 and "did you mean h100" in refused.stderr and "Traceback" not in refused.stderr
+    assert not (tmp_path / "outro.toml").exists()
 
 
 def test_explain_json_without_a_key_is_the_json_schema() -> None:

@@ -31,10 +31,12 @@ from lhama.corpus.sources import CorpusSource, cut, find_sources
 from lhama.corpus.staged import Staged
 from lhama.corpus.tools import files_read, make_tools, reports
 from lhama.corpus.units import Done, Part, read_part
+from lhama.plan.disk import reading_needs
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.record import console
 from lhama.record.files import write_json, write_text
+from lhama.record.room import bytes_in
 from lhama.record.run import Run
 
 FORMAT = 3
@@ -49,12 +51,13 @@ def run_stage(recipe: Recipe, run: Run) -> None:
     judging = judging_of(recipe)  # what is wrong in it is refused before hours of reading
     home = run.folder.absolute()  # the nodes of a cluster stand elsewhere
     sources = find_sources(recipe, home.parent / ".hub")  # no run can have this name
-    with run.stage("read", inputs=_inputs(recipe, sources, run), format=FORMAT) as stage:
+    needs = reading_needs((file.label, file.bytes) for source in sources for file in source.files)
+    with run.stage("read", inputs=_inputs(recipe, sources, run), format=FORMAT, needs=needs) as stage:
         if not stage.done:
             make_tools(recipe, stage.folder / TOOLS)
             _read(recipe, sources, home / stage.folder.name, _workers(recipe, sources))
     inputs = {"read": run.identity("read"), **run.hash_inputs(_files_that_judge(recipe))}
-    with run.stage("corpus", inputs=inputs, format=FORMAT) as stage:
+    with run.stage("corpus", inputs=inputs, format=FORMAT, needs=bytes_in(home / "read")) as stage:
         if stage.done:
             return
         stage.keep_out("rejected/*", "report.json", "report.html", "README.md")

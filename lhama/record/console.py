@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -78,6 +78,16 @@ def stream(text: str) -> None:
     if not _State.quiet:
         _out().print(text, end="", markup=False, emoji=False, soft_wrap=True)
         sys.stdout.flush()
+
+
+def watch(draw: Callable[[], bool], seconds: float) -> None:
+    """Draw; in a terminal again and again on a clean screen, until draw says that no more comes, or Ctrl-C."""
+    try:
+        while draw() and is_terminal():
+            time.sleep(seconds)
+            _out().clear()
+    except KeyboardInterrupt:
+        return
 
 
 def ask(prompt: str) -> str:

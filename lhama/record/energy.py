@@ -2,147 +2,48 @@
 
 In: a stage's folder and the recipe. Out: rows in its energy.jsonl, one every `record.energy_every_seconds`; each holds
 what was used since the row before, so that the sum of all rows is the total whatever happened in between, and a killed
-process loses one interval at most. CodeCarbon's offline tracker does the metering (Courty et al., CodeCarbon, 2024);
-where it is absent or fails, the recipe's or the table's watts are used and the row says `constant`. Nothing here may
-ever stop the work or reach for the network.
+process loses one interval at most. A row says how it is known: `measured` by hardware counters, `estimated` from load
+(both by CodeCarbon, emissions.py), or `constant`, assumed watts, from the first second until a tracker answers and
+where none does; and beside it what counters of the hardware showed (counters.py). Nothing here may ever stop the work
+or reach for the network.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lhama.plan.problem import Problem
+from lhama.record.counters import LOOK_SECONDS, Counters
+from lhama.record.emissions import CodeCarbon
 from lhama.record.meter import append_row, now, read_rows
+from lhama.record.reading import JOULES_PER_KWH, NOTHING, Constant, Reading, Tracker, constant_watts
 
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
 
+__all__ = ["JOULES_PER_KWH", "LEDGER", "Ledger", "count_from", "ledger_rows", "price_per_hour", "totals", "track"]
+
 Json = dict[str, Any]
 
 LEDGER = "energy.jsonl"
-COUNTED = {"intel_rapl", "windows_emi", "intel_power_gadget"}  # CodeCarbon's CPU modes that read a hardware counter
 PATIENCE = 5.0  # seconds that a stage's end waits for a slow tracker
+ASSUMED = "assumed watts: the recipe's, else the table's"
+WORDS = {"methods": "method", "hows": "how"}
+AMOUNTS = {"seconds": 0.0, "kwh": 0.0, "kgco2e": 0.0, "cpu_kwh": 0.0, "gpu_kwh": 0.0, "ram_kwh": 0.0}
+
+_uncounted: list[float] = []  # the moment since which this process works, until its first ledger counts from there
 
 
-@dataclass(frozen=True)
-class Reading:
-    """Energy since the tracker's start, the power plant's overhead (PUE) included."""
-
-    cpu_kwh: float
-    gpu_kwh: float
-    ram_kwh: float
-    kgco2e: float
-
-    def since(self, before: Reading) -> Reading:
-        """Subtract an earlier reading."""
-        return Reading(*(late - early for late, early in zip(astuple(self), astuple(before), strict=True)))
-
-    def plus(self, more: Reading) -> Reading:
-        """Add another reading."""
-        return Reading(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
-
-    def times(self, factor: float) -> Reading:
-        """Scale all figures."""
-        return Reading(*(value * factor for value in astuple(self)))
-
-    @property
-    def kwh(self) -> float:
-        """All parts together."""
-        return self.cpu_kwh + self.gpu_kwh + self.ram_kwh
-
-
-NOTHING = Reading(0.0, 0.0, 0.0, 0.0)
-
-
-class Tracker(Protocol):
-    """What the ledger needs of a meter."""
-
-    method: str
-
-    def read(self) -> Reading:
-        """Read the energy since the start."""
-
-    def stop(self) -> None:
-        """Give back what the tracker holds."""
-
-
-@dataclass(frozen=True)
-class Constant:
-    """The fallback: so many watts, whatever happens."""
-
-    host_watts: float
-    accelerator_watts: float
-    kgco2e_per_kwh: float
-    pue: float
-
-    def over(self, seconds: float) -> Reading:
-        """Say the energy of a time span."""
-        host = self.host_watts * self.pue * seconds / 3.6e6  # 1 kWh = 3.6e6 joules
-        accelerator = self.accelerator_watts * self.pue * seconds / 3.6e6
-        return Reading(host, accelerator, 0.0, (host + accelerator) * self.kgco2e_per_kwh)
-
-
-class CodeCarbon:
-    """CodeCarbon's offline tracker, silent, without files; the readings come through its output interface."""
-
-    def __init__(self, country: str, every: float, pue: float, grid_gco2e_per_kwh: float | None) -> None:
-        from codecarbon import OfflineEmissionsTracker
-        from codecarbon.output_methods.base_output import BaseOutput
-
-        logging.getLogger("codecarbon").setLevel(logging.CRITICAL)  # it speaks before it reads its own log_level
-        newest: list[Any] = []
-
-        class Output(BaseOutput):  # type: ignore[misc]  # codecarbon carries no types
-            def out(self, total: Any, delta: Any) -> None:
-                newest[:] = [total]
-
-        self._newest = newest
-        self._tracker = OfflineEmissionsTracker(
-            country_iso_code=country,
-            measure_power_secs=every,
-            force_carbon_intensity_g_co2e_kwh=grid_gco2e_per_kwh,
-            pue=pue,
-            output_methods=[],
-            output_handlers=[Output()],
-            api_call_interval=-1,
-            allow_multiple_runs=True,
-            log_level="critical",
-            tracking_mode="machine",
-        )
-        self._tracker.start()
-        self.read()  # start() hides its own failures; a reading does not
-        self.method = _method(self._tracker)
-
-    def read(self) -> Reading:
-        """Read the energy since the start; an answer that makes no sense is an error."""
-        self._newest.clear()
-        self._tracker.flush()
-        total = self._newest[0]
-        reading = Reading(total.cpu_energy, total.gpu_energy, total.ram_energy, total.emissions)
-        if not all(math.isfinite(value) and value >= 0 for value in astuple(reading)):
-            raise ValueError(f"CodeCarbon read {reading}")
-        return reading
-
-    def stop(self) -> None:
-        """Stop its timers."""
-        self._tracker.stop()
-
-
-def _method(tracker: Any) -> str:
-    """Say `measured` if a hardware counter reads the processor; CodeCarbon keeps that to itself, hence the names."""
-    parts = getattr(tracker, "_hardware", [])
-    names = {type(part).__name__ for part in parts}
-    modes = {getattr(part, "_mode", None) for part in parts if type(part).__name__ == "CPU"}
-    counted = bool(modes) and modes <= COUNTED
-    return "measured" if counted or "AppleSiliconChip" in names else "estimated"
+def count_from(moment: float) -> None:
+    """Let the next ledger of this process begin at a moment: what a process needs to start was paid for, too."""
+    _uncounted[:] = [moment]
 
 
 class Ledger:
@@ -157,69 +58,91 @@ class Ledger:
         constant: Constant | None,
         start: Callable[[], Tracker],
         node: int = 0,
+        counters: Callable[[], Counters] = lambda: Counters(()),
     ) -> None:
         self._path, self._stage, self._every, self._country = path, stage, every, country
         self._node = node  # a further machine of the same stage: its energy counts, its seconds are those of the first
         self._constant = constant  # None: the recipe wants no energy figures; only the seconds are kept
-        self._start = start
-        self._since = self._counted = time.monotonic()  # up to where rows are written, and energy is counted
-        self._unwritten = NOTHING
+        self._start, self._count = start, counters
+        # Up to where rows are written, and energy is counted.
+        self._since = self._counted = _uncounted.pop() if _uncounted else time.monotonic()
+        self._unwritten, self._second = NOTHING, dict[str, float]()
         self._before: Reading | None = None
+        self._tracker: Tracker | None = None
+        self._tracking_since = self._since
         self._lock = threading.Lock()
-        self._ready, self._ended = threading.Event(), threading.Event()
+        self._ended = threading.Event()
         self._closed = False
+        self._starter = threading.Thread(target=self._start_tracker, name="lhama-tracker", daemon=True)
         self._thread = threading.Thread(target=self._work, name="lhama-energy", daemon=True)
         self._thread.start()
+        if constant is not None:
+            self._starter.start()
 
     def close(self) -> None:
-        """Write the last row; a tracker that is not ready or hangs is left behind, and the row is constant."""
+        """Write the last row; a tracker that hangs is left behind, and the row is constant."""
         self._ended.set()
-        if self._ready.is_set():
-            self._thread.join(PATIENCE)
+        self._thread.join(PATIENCE)
         with self._lock:
             if not self._closed:
-                self._write(None, None)
+                self._write(None, {})
             self._closed = True
 
+    def _start_tracker(self) -> None:
+        """Start the tracker beside the work: rows are written from the first second on, whatever it does."""
+        try:
+            tracker = self._start()
+        except Exception:  # a library that is absent, or whatever it does: the rows stay constant
+            return
+        with self._lock:
+            if not self._closed:
+                self._tracker, self._tracking_since = tracker, time.monotonic()
+                return
+        _give_up(tracker)
+
     def _work(self) -> None:
-        tracker, started = self._started()
-        self._ready.set()
+        counters = self._count() if self._constant is not None else Counters(())
         ended = False
         while not ended:
-            ended = self._ended.wait(self._every)
+            ended = self._rest(counters)
             reading: Reading | None = None
+            tracker = self._tracker
             if tracker is not None:
                 try:
                     reading = tracker.read()
                 except Exception:  # whatever a tracker does, the work goes on; the rows say constant from here on
                     _give_up(tracker)
-                    tracker = None
+                    self._tracker = None
+            taken = counters.take()
             with self._lock:
                 if self._closed:
                     break
-                self._write(self._used(reading, started), tracker.method if tracker else None)
+                self._write(self._used(reading), taken)
                 self._closed = ended
-        _give_up(tracker)
+        _give_up(self._tracker)
 
-    def _started(self) -> tuple[Tracker | None, float]:
-        if self._constant is None:
-            return None, self._since
-        with suppress(Exception):
-            return self._start(), time.monotonic()
-        return None, self._since
+    def _rest(self, counters: Counters) -> bool:
+        """Wait for the next row, or for the end, which is said; counters that wrap around are looked at meanwhile."""
+        parts = math.ceil(self._every / LOOK_SECONDS)
+        for part in range(parts):
+            if part:
+                counters.look()
+            if self._ended.wait(self._every / parts):
+                return True
+        return False
 
-    def _used(self, reading: Reading | None, started: float) -> Reading | None:
-        """Say what was used since the row before; the first reading is stretched over the tracker's own start-up."""
+    def _used(self, reading: Reading | None) -> Reading | None:
+        """Say what was used since the row before; the first reading is stretched over what the tracker missed."""
         if reading is None:
             return None
         before, self._before = self._before, reading
         if before is not None:
             return reading.since(before)
         moment = time.monotonic()
-        covered, elapsed = moment - started, moment - self._counted
+        covered, elapsed = moment - self._tracking_since, moment - self._counted
         return reading.times(elapsed / covered) if covered >= elapsed / 2 else None
 
-    def _write(self, used: Reading | None, method: str | None) -> None:
+    def _write(self, used: Reading | None, counted: dict[str, float]) -> None:
         """Append a row; what a full disk refuses is carried into the next one, and must not stop the work here."""
         moment = time.monotonic()
         row: Json = {"time": now(), "stage": self._stage, "seconds": round(moment - self._since, 3)}
@@ -228,15 +151,21 @@ class Ledger:
         if self._constant is None:
             row |= {"kwh": None, "kgco2e": None, "method": "off", "country": self._country}
         else:
+            tracker = self._tracker if used is not None else None
             if used is None:
-                used, method = self._constant.over(moment - self._counted), "constant"
+                used = self._constant.over(moment - self._counted)
             used = self._unwritten = self._unwritten.plus(used)
             row |= {"kwh": used.kwh, "kgco2e": used.kgco2e, "cpu_kwh": used.cpu_kwh, "gpu_kwh": used.gpu_kwh}
-            row |= {"ram_kwh": used.ram_kwh, "method": method, "country": self._country}
+            row |= {"ram_kwh": used.ram_kwh, "method": tracker.method if tracker else "constant"}
+            row |= {"how": tracker.how if tracker else ASSUMED, "country": self._country}
+            for part, joules in counted.items():
+                kwh = joules / JOULES_PER_KWH * self._constant.pue
+                self._second[part] = self._second.get(part, 0.0) + kwh
+            row |= {"second": dict(self._second)} if self._second else {}
         self._counted = moment
         with suppress(OSError):
             append_row(self._path, row)
-            self._since, self._unwritten = moment, NOTHING
+            self._since, self._unwritten, self._second = moment, NOTHING, {}
 
 
 def _give_up(tracker: Tracker | None) -> None:
@@ -254,74 +183,64 @@ def track(folder: Path, recipe: Recipe, stage: str, node: int = 0) -> Iterator[N
     hardware, record = recipe.hardware, recipe.record
 
     def start() -> Tracker:
-        return CodeCarbon(hardware.country, record.energy_every_seconds, hardware.pue, hardware.grid_gco2e_per_kwh)
+        every = record.energy_every_seconds
+        kept = None if stage == "release" else folder  # the publication's file of that name joins those of all others
+        return CodeCarbon(hardware.country, every, hardware.pue, hardware.grid_given, stage, kept)
 
     constant = constant_watts(recipe) if record.energy else None
     if constant is not None and node:
         constant = replace(constant, host_watts=0.0, accelerator_watts=0.0)
     every = float(record.energy_every_seconds)
-    ledger = Ledger(folder / LEDGER, stage, every, hardware.country, constant, start, node)
+    ledger = Ledger(folder / LEDGER, stage, every, hardware.country, constant, start, node, Counters)
     try:
         yield
     finally:
         ledger.close()
 
 
-def constant_watts(recipe: Recipe) -> Constant:
-    """Derive the fallback's watts: the recipe's own, else those of the accelerator's table."""
-    from lhama.plan.hardware import accelerator, cpu, grid_factor, this_machine
-
-    hardware = recipe.hardware
-    try:
-        chosen = accelerator(hardware.accelerator)
-    except Problem:  # `auto` on a machine whose accelerator is in no table: count at least the processor
-        chosen = cpu(this_machine())
-    grid = hardware.grid_gco2e_per_kwh
-    grams = grid_factor(hardware.country)[0] if grid is None else grid
-    host = chosen.host_watts if hardware.host_watts is None else hardware.host_watts
-    watts = chosen.watts if hardware.watts is None else hardware.watts
-    if chosen.name == "cpu":  # the table counts the processor itself as the accelerator
-        host, watts = host + watts, 0.0
-    return Constant(host * hardware.count, watts * hardware.count, grams / 1000, hardware.pue)
-
-
-def totals(run_folder: Path) -> Json:
-    """Add up all rows of a run, those of lost and set-aside work included, over all and by stage."""
-    price, currency = _price_per_hour(run_folder)
-    by_stage: dict[str, Json] = {}
+def ledger_rows(run_folder: Path) -> Iterator[Json]:
+    """Yield all rows of a run, those of lost and set-aside work included, each once."""
     seen: set[tuple[Any, ...]] = set()
     for path in sorted(run_folder.rglob(LEDGER)):
         for row in read_rows(path):
             key = (row.get("time"), row.get("stage"), row.get("seconds"), row.get("node"))
             if key not in seen:  # a replaced result's rows are in two folders while the replacement is made
                 seen.add(key)
-                _add(by_stage.setdefault(str(row.get("stage")), _zero()), row)
+                yield row
+
+
+def totals(run_folder: Path) -> Json:
+    """Add up all rows of a run over all and by stage: seconds, kWh and joules, kgCO2e, money, and how it is known."""
+    price, currency = price_per_hour(run_folder)
+    by_stage: dict[str, Json] = {}
+    for row in ledger_rows(run_folder):
+        _add(by_stage.setdefault(str(row.get("stage")), _zero()), row)
     overall = _zero()
     for name, stage in by_stage.items():
         for figure, value in stage.items():
-            overall[figure] = sorted({*overall[figure], *value}) if figure == "methods" else overall[figure] + value
+            overall[figure] = sorted({*overall[figure], *value}) if figure in WORDS else overall[figure] + value
         by_stage[name] = _with_money(stage, price, currency)
     return {**_with_money(overall, price, currency), "by_stage": by_stage}
 
 
 def _zero() -> Json:
-    return {"seconds": 0.0, "kwh": 0.0, "kgco2e": 0.0, "cpu_kwh": 0.0, "gpu_kwh": 0.0, "ram_kwh": 0.0, "methods": []}
+    return {**AMOUNTS, "methods": [], "hows": []}
 
 
 def _add(sums: Json, row: Json) -> None:
-    for figure in sums:
-        if figure == "methods":
-            sums[figure] = sorted({*sums[figure], str(row.get("method"))})
-        else:
-            sums[figure] += row.get(figure) or 0.0
+    for figure in AMOUNTS:
+        sums[figure] += row.get(figure) or 0.0
+    for words, word in WORDS.items():
+        if row.get(word) and row[word] not in sums[words]:
+            sums[words] = sorted({*sums[words], str(row[word])})
 
 
 def _with_money(sums: Json, price: float | None, currency: str) -> Json:
     money = None if price is None else sums["seconds"] / 3600 * price
-    return {**sums, "money": money, "currency": currency}
+    return {**sums, "joules": sums["kwh"] * JOULES_PER_KWH, "money": money, "currency": currency}
 
 
-def _price_per_hour(run_folder: Path) -> tuple[float | None, str]:
+def price_per_hour(run_folder: Path) -> tuple[float | None, str]:
     """Say the price of the whole machine for an hour; None where the recipe and the table know none."""
     from lhama.plan.hardware import accelerator
     from lhama.plan.recipe import load

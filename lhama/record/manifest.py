@@ -22,7 +22,7 @@ from lhama.record.files import read_json, remove_leftovers, sha256_file, sync_fi
 from lhama.record.identity import digest
 
 MANIFEST, BEGIN = "manifest.json", "begin.json"
-OURS = (MANIFEST, BEGIN, "energy.jsonl")  # the record of the work is not its result
+OURS = (MANIFEST, BEGIN, "energy.jsonl", "emissions.csv")  # the record of the work is not its result
 LIBRARIES = ("numpy", "torch", "daft", "pyarrow", "sentencepiece", "tokenizers", "safetensors", "transformers")
 
 Json = dict[str, Any]

@@ -11,16 +11,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from lhama.record.device import device_reading
 from lhama.record.files import writing
-
-__all__ = ["Meter", "append_row", "cut_torn_line", "device_reading", "keep_until", "line", "now", "read_rows"]
 
 DETERMINISTIC = ("loss", "validation", "samples")
 
@@ -121,6 +118,19 @@ def append_row(path: Path, row: Row) -> None:
 def read_rows(path: Path) -> list[Row]:
     """Read the rows of a JSON Lines file; an absent file is empty, a torn or damaged line is left out."""
     return [row for _, row in _lines(path)]
+
+
+def without_lost(rows: Iterable[Row]) -> list[Row]:
+    """Leave out the metrics of steps that were done anew later, and the rows that say so."""
+    live: list[Row] = []
+    for row in rows:
+        lost = row.get("lost")
+        after = lost.get("after_step") if isinstance(lost, dict) else None
+        if isinstance(after, int):
+            live = [known for known in live if (known.get("step") or 0) <= after]
+        elif "lost" not in row:
+            live.append(row)
+    return live
 
 
 def cut_torn_line(path: Path) -> None:

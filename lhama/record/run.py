@@ -21,6 +21,7 @@ from lhama.record.identity import Difference, differences
 from lhama.record.manifest import BEGIN, check, read_manifest
 from lhama.record.parts import part_of, repair, set_aside
 from lhama.record.stages import Stage, precious, refusal, stage_lock
+from lhama.record.trackers import check as check_trackers
 
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
@@ -53,6 +54,7 @@ class Run:
         """Create or repair the run of a recipe; stages named in `again` are moved aside to be done anew."""
         from lhama.plan.recipe import dumps
 
+        check_trackers(recipe)
         run = cls(runs / recipe.name, recipe)
         run.folder.mkdir(parents=True, exist_ok=True)
         for stage in dict.fromkeys((*ORDER, *again)):
@@ -122,13 +124,14 @@ class Run:
         inputs: Mapping[str, str] | None = None,
         format: int = 1,  # noqa: A002 - the manifest's own word
         in_place: bool = False,
+        needs: int = 0,
     ) -> Stage:
         """Enter a stage: `if stage.done: return`, else work in `stage.folder`.
 
         `inputs` are hashes of all that the stage reads; `format` counts the changes in how its output is written;
-        `in_place` is for a stage whose checkpoints are its own whole units.
+        `in_place` is for a stage whose checkpoints are its own whole units; `needs` are the bytes that it will write.
         """
-        return Stage(self.folder, self.recipe, name, dict(inputs or {}), format, in_place)
+        return Stage(self.folder, self.recipe, name, dict(inputs or {}), format, in_place, needs)
 
     def _repair(self, stage: str, must: bool) -> None:
         """Finish a dance that was cut off; a stage that another process works on is left to it."""

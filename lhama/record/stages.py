@@ -8,7 +8,8 @@ part that may be continued from one that was made by another recipe, and those a
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from rich.markup import escape
 
 from lhama.plan.problem import Problem
 from lhama.record import console
+from lhama.record.emissions import EMISSIONS
 from lhama.record.energy import LEDGER, track
 from lhama.record.files import read_json, sync_folder, write_bytes, write_json
 from lhama.record.identity import Difference, differences, differing_inputs
@@ -24,6 +26,8 @@ from lhama.record.lock import Lock
 from lhama.record.manifest import BEGIN, MANIFEST, Json, check, identity_of, read_manifest, seal, versions
 from lhama.record.meter import line, now, read_rows
 from lhama.record.parts import finish, is_begun, part_of, repair, set_aside
+from lhama.record.room import require
+from lhama.record.trackers import followed
 
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
@@ -35,7 +39,14 @@ class Stage:
     """What a room holds while it works; made by `Run.stage`."""
 
     def __init__(
-        self, run_folder: Path, recipe: Recipe, name: str, inputs: dict[str, str], layout: int, in_place: bool
+        self,
+        run_folder: Path,
+        recipe: Recipe,
+        name: str,
+        inputs: dict[str, str],
+        layout: int,
+        in_place: bool,
+        needs: int = 0,
     ) -> None:
         from lhama.plan.recipe import slice_for
 
@@ -46,10 +57,11 @@ class Stage:
         """An earlier process began this very work; its units that are whole can be kept."""
         self.extended = False
         """Only keys that extend the work have grown since it was begun or finished."""
-        self._home = run_folder / name
+        self._run_folder, self._home = run_folder, run_folder / name
         self.folder = self._home if in_place else part_of(self._home)
         """The folder to work in."""
         self._recipe, self._inputs, self._format, self._in_place = recipe, inputs, layout, in_place
+        self._needs = needs
         self._slice = slice_for(recipe, name)
         self._lock = stage_lock(run_folder, name)
         self._kept_out: list[str] = []
@@ -77,7 +89,8 @@ class Stage:
             else:
                 self._enter_part()
             if not self.done:
-                self._tracking = track(self.folder, self._recipe, self.name)
+                require(self.folder, self.name, self._needs)
+                self._tracking = self._recorded()
                 self._tracking.__enter__()
         except BaseException:
             self._lock.free()
@@ -99,6 +112,13 @@ class Stage:
         finally:
             self._stop_tracking()
             self._lock.free()
+
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """Keep the ledger while the block works, and let trackers follow what is written."""
+        trackers = followed(self._recipe, self._run_folder, self.name, self.folder, self.continuing)
+        with trackers, track(self.folder, self._recipe, self.name):
+            yield
 
     def _enter_part(self) -> None:
         repair(self._home)
@@ -155,6 +175,8 @@ class Stage:
         if not self._in_place and (self._home / LEDGER).is_file():
             spent = [{**row, "lost": True} for row in read_rows(self._home / LEDGER)]
             write_bytes(self.folder / LEDGER, b"".join(map(line, spent)))
+            if (self._home / EMISSIONS).is_file():
+                write_bytes(self.folder / EMISSIONS, (self._home / EMISSIONS).read_bytes())
         begin = {"stage": self.name, **self._asked(), "begun": now(), "versions": versions()}
         write_json(self.folder / BEGIN, {**begin, "in_place": self._in_place, "extended": extensions})
         sync_folder(self.folder.parent)
@@ -233,4 +255,4 @@ def _listed(changes: list[Difference]) -> str:
 
 def _holds_work(folder: Path) -> bool:
     """Say whether a folder without begin.json holds more than the beginnings of a begin."""
-    return any(path.name != LEDGER and not path.name.endswith(".tmp") for path in folder.iterdir())
+    return any(path.name not in (LEDGER, EMISSIONS) and not path.name.endswith(".tmp") for path in folder.iterdir())

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-STATES = {"done": "done", "working": "working now", "stopped": "stopped, continues", "waiting": "not begun"}
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
 EXCERPT = 400  # characters of a batch's row that are shown
 
@@ -27,59 +26,6 @@ def plan_tables(plan: Json) -> None:
     for table in plan["tables"]:
         console.table(table["title"], ("", "", ""), table["rows"])
         console.say("")
-
-
-def status_tables(state: Json) -> None:
-    """Show where a run stands: stages, training, and what it took beside what was planned."""
-    rows = [
-        (one["name"], STATES[one["state"]], console.duration(one["seconds"]) if one["seconds"] else "")
-        for one in state["stages"]
-    ]
-    console.table(f"{state['name']}: stages", ("stage", "state", "time"), rows)
-    train = state["train"]
-    if train:
-        console.say("")
-        console.table("training", ("", ""), _training_rows(train))
-    if state["comparison"]:
-        console.say("")
-        rows = [
-            (_label(one["figure"]), _number(one["figure"], one["planned"]), _number(one["figure"], one["actual"]))
-            for one in state["comparison"]
-        ]
-        console.table("plan and record of the training", ("", "planned", "so far"), rows)
-
-
-def _training_rows(train: Json) -> list[tuple[str, str]]:
-    rows = [
-        ("tokens", f"{console.count(train['tokens'])} of {console.count(train['total_tokens'])}"),
-        ("step", str(train["step"])),
-        ("loss", f"{train['loss']:.4f}"),
-    ]
-    if train["tokens_per_second"]:
-        rows.append(("speed", f"{console.count(train['tokens_per_second'])} tokens/s"))
-    if train["seconds_left"]:
-        rows.append(("time left", console.duration(train["seconds_left"])))
-    if train["validation"]:
-        rows.append(("held-out text", f"{train['validation']['bits_per_byte']:.4f} bits per byte"))
-    if train["checkpoints"]:
-        rows.append(("newest checkpoint", train["checkpoints"][-1]))
-    return rows
-
-
-def _label(figure: str) -> str:
-    return {"tokens_per_second": "tokens/s", "kwh": "energy", "kgco2e": "kgCO2e"}.get(figure, figure)
-
-
-def _number(figure: str, value: float | None) -> str:
-    if value is None:
-        return ""
-    if figure == "hours":
-        return console.duration(value * 3600)
-    if figure == "kwh":
-        return console.energy(value)
-    if figure in ("money", "kgco2e"):
-        return f"{value:.2g}"
-    return console.count(value)
 
 
 def doctor_tables(found: Json) -> None:

@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lhama.record.energy import NOTHING, Constant, Ledger, Reading, constant_watts, totals, track
+from lhama.record import energy
+from lhama.record.energy import Ledger, count_from, totals, track
 from lhama.record.meter import append_row, read_rows
+from lhama.record.reading import NOTHING, Constant, Reading, constant_watts
 from lhama.record.run import Run
 from tests.record.conftest import MakeRecipe
 
@@ -22,6 +25,7 @@ class FakeTracker:
     """A tracker that reads 1, 2, 3 ... Wh, and fails from a given reading on."""
 
     method = "measured"
+    how = "a counter that counts calls"
 
     def __init__(self, fails_at: int | None = None) -> None:
         self.readings, self.stopped, self._fails_at = 0, 0, fails_at
@@ -45,7 +49,8 @@ def wait_for_rows(path: Path, count: int) -> None:
 def keep_ledger(path: Path, tracker: FakeTracker, rows: int) -> list[dict[str, Any]]:
     before = len(read_rows(path))
     ledger = Ledger(path, "train", 0.01, "BRA", CONSTANT, lambda: tracker)
-    wait_for_rows(path, before + rows)
+    ledger._starter.join()
+    wait_for_rows(path, len(read_rows(path)) + rows)
     ledger.close()
     return read_rows(path)[before:]
 
@@ -59,17 +64,18 @@ def test_rows_are_differences_so_that_their_sum_is_the_total(tmp_path: Path) -> 
     assert [row["gpu_kwh"] for row in known[1:]] == pytest.approx([0.0005] * (len(known) - 1))
     assert tracker.stopped == 1
     assert set(rows[0]) == {
-        "time", "stage", "seconds", "kwh", "kgco2e", "cpu_kwh", "gpu_kwh", "ram_kwh", "method", "country",
+        "time", "stage", "seconds", "kwh", "kgco2e", "cpu_kwh", "gpu_kwh", "ram_kwh", "method", "how", "country",
     }  # fmt: skip
 
 
 def test_a_tracker_that_fails_midway_leaves_the_rest_to_constant_watts(tmp_path: Path) -> None:
     tracker = FakeTracker(fails_at=3)
     rows = keep_ledger(tmp_path / "energy.jsonl", tracker, 5)
-    methods = [row["method"] for row in rows]
-    assert methods[2:] == ["constant"] * (len(rows) - 2)
+    known = [number for number, row in enumerate(rows) if row["method"] == "measured"]
+    assert 1 <= len(known) <= 2, "a first reading that covers less than half of its row is left out"
+    assert {row["method"] for row in rows[known[-1] + 1 :]} == {"constant"}
     assert tracker.stopped == 1
-    for row in rows[2:]:
+    for row in rows[known[-1] + 1 :]:
         # 36 W for a second is 36 / 3.6e6 = 1e-5 kWh; the row's seconds are rounded to milliseconds.
         assert row["kwh"] == pytest.approx(row["seconds"] * 1e-5, abs=1e-8)
         assert row["kgco2e"] == pytest.approx(row["kwh"] * 0.1)
@@ -94,11 +100,13 @@ def test_a_stage_does_not_wait_for_a_tracker_that_is_still_starting(tmp_path: Pa
         return tracker
 
     ledger = Ledger(path, "train", 0.01, "BRA", CONSTANT, start)
+    wait_for_rows(path, 3)
     ledger.close()
-    assert [row["method"] for row in read_rows(path)] == ["constant"]
+    rows = read_rows(path)
+    assert {row["method"] for row in rows} == {"constant"}, "a kill while it starts loses one row, too"
     go.set()
-    ledger._thread.join()
-    assert len(read_rows(path)) == 1, "the late tracker writes into no folder that may have been renamed"
+    ledger._starter.join()
+    assert read_rows(path) == rows, "the late tracker writes into no folder that may have been renamed"
     assert tracker.stopped == 1
 
 
@@ -119,6 +127,7 @@ def test_a_full_disk_loses_no_seconds(tmp_path: Path, monkeypatch: pytest.Monkey
         raise ImportError("no such library")
 
     ledger = Ledger(tmp_path / "energy.jsonl", "train", 0.01, "BRA", CONSTANT, start)
+    ledger._starter.join()
     failed.wait()
     ledger.close()
     rows = read_rows(tmp_path / "energy.jsonl")
@@ -182,6 +191,57 @@ def test_the_fallback_takes_the_recipe_s_watts_before_the_table_s(make_recipe: M
     assert NOTHING.kwh == 0
 
 
+def test_the_first_ledger_counts_from_the_start_of_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process needs to start, the libraries of a training for instance, is paid by the hour like the rest."""
+    monkeypatch.setattr(energy, "_uncounted", [])
+    count_from(time.monotonic() - 100)
+    for name, low, high in (("first", 100, 110), ("second", 0, 10)):
+        Ledger(tmp_path / name, "train", 10.0, "BRA", None, FakeTracker).close()
+        assert low <= sum(row["seconds"] for row in read_rows(tmp_path / name)) < high
+
+
+KILLED = """
+import time
+started = time.monotonic()
+import sys
+from pathlib import Path
+from lhama.plan.recipe import load
+from lhama.record.energy import count_from, track
+count_from(started)
+with track(Path(sys.argv[1]), load(sys.argv[2]), "train"):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_accounts_for_its_wall_clock(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    """Each kill loses one row's time at most: a second here, and record.energy_every_seconds = 10 by default.
+
+    The wall clock is ours, from before a process is started until it is dead; with the 10 seconds of the default, a
+    kill may cost 15 seconds with all that a process needs to start.
+    """
+    make_recipe("record.energy_every_seconds=1")
+    recipe, path = tmp_path / "small.toml", tmp_path / "energy.jsonl"
+    text = recipe.read_text().replace("energy = false", "energy = true\nenergy_every_seconds = 1")
+    recipe.write_text(text)
+    kills, wall = 5, 0.0
+    for kill in range(kills):
+        before, started = len(read_rows(path)), time.monotonic()
+        process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), str(recipe)])
+        wait_for_rows(path, before + 1)
+        time.sleep(0.2 * kill)  # at different moments of a row
+        process.kill()
+        process.wait()
+        wall += time.monotonic() - started
+    rows = read_rows(path)
+    counted, longest = sum(row["seconds"] for row in rows), max(row["seconds"] for row in rows)
+    assert counted <= wall
+    assert longest < 15
+    assert wall - counted <= kills * (15 - 10 + 1), "a row of a second, and five seconds to start and to die"
+    assert {row["method"] for row in rows} <= {"constant", "estimated", "measured"}
+    assert all(row["kwh"] > 0 and row["how"] for row in rows)
+
+
 CODECARBON = """
 import socket, sys, json, os
 from pathlib import Path
@@ -190,13 +250,13 @@ socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 os.chdir(sys.argv[1])
 import time
-from lhama.record.energy import CodeCarbon
+from lhama.record.emissions import CodeCarbon
 tracker = CodeCarbon("BRA", 15, 1.0, 200.0)
 first = tracker.read()
 time.sleep(0.2)
 second = tracker.read()
 tracker.stop()
-sys.stdout.write(json.dumps([first.kwh, second.kwh, second.kgco2e, tracker.method, os.listdir(".")]))
+sys.stdout.write(json.dumps([first.kwh, second.kwh, second.kgco2e, tracker.method, tracker.how, os.listdir(".")]))
 """
 
 
@@ -205,8 +265,9 @@ def test_codecarbon_is_silent_offline_and_leaves_no_file(tmp_path: Path) -> None
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", CODECARBON, str(tmp_path)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert answer.stderr == ""
-    first, second, kgco2e, method, files = json.loads(answer.stdout)
+    first, second, kgco2e, method, how, files = json.loads(answer.stdout)
     assert 0 <= first < second
     assert kgco2e == pytest.approx(second * 0.2), "the recipe's own 200 g/kWh"
     assert method in ("measured", "estimated")
+    assert how.startswith("CodeCarbon 3") and "memory" in how
     assert files == []
