@@ -60,7 +60,7 @@ def recipe(shape: str, steps: int) -> list[str]:
     """Return the changes that make the demo's recipe ours."""
     hidden, intermediate, layers, heads = SHAPES[shape]
     return [
-        "corpus.source=[{name='tales',kind='tales',documents=20000,license='CC0-1.0'}]",
+        "corpus.source.tales.documents=20000",
         "tokens.vocabulary=4096",
         f"tokens.sequence={SEQUENCE}",
         f"model.hidden_size={hidden}",

@@ -72,8 +72,8 @@ def picture(losses: dict[str, list[float]], title: str) -> str:
         )
         return f'<polyline points="{points}" fill="none" {style}/>'
 
-    def words(x: float, y: float, text: str, more: str = "") -> str:
-        return f'<text x="{x}" y="{y}" font-family="sans-serif" font-size="13" fill="#222" {more}>{text}</text>'
+    def words(x: float, y: float, text: str, more: str = "", fill: str = "#222") -> str:
+        return f'<text x="{x}" y="{y}" font-family="sans-serif" font-size="13" fill="{fill}" {more}>{text}</text>'
 
     band = 100 * LIMIT / most
     parts = [
@@ -84,8 +84,8 @@ def picture(losses: dict[str, list[float]], title: str) -> str:
         line(fast, low, high, 40, HEIGHT - 60, 'stroke="#0072B2" stroke-width="1.4"'),
         words(8, 50, f"{high:.2f}"),
         words(8, HEIGHT - 20, f"{low:.2f}"),
-        words(WIDTH - 300, 60, "plain: fp32, eager, attention written out", 'fill="#B57D00"'),
-        words(WIDTH - 300, 80, "fast: bf16, compiled, fused", 'style="fill:#0072B2"'),
+        words(WIDTH - 300, 60, "plain: fp32, eager, attention written out", fill="#8A5F00"),
+        words(WIDTH - 300, 80, "fast: bf16, compiled, fused", fill="#0072B2"),
         words(EDGE, HEIGHT + 14, f"fast minus plain, nats; the band is ±{LIMIT}"),
         f'<rect x="{EDGE}" y="{HEIGHT + 70 - band / 2:.1f}" width="{WIDTH - 2 * EDGE}" height="{band:.1f}"'
         ' fill="#ddd"/>',
