@@ -1,4 +1,4 @@
-"""Everything that training needs, built: a recipe, a run with tokens and a device go in, a Training at step 0 comes out.
+"""Everything that training needs, built: a recipe, a run with tokens and a device go in, a Training comes out.
 
 The stage runs the loop with it; a probe of `lhama tune` takes a few of its steps, so what is tried is what trains. The
 subtle thing: the vocabulary is opened only by what reads text, so a probe does with tokens that nobody wrote.

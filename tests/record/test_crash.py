@@ -92,6 +92,7 @@ def test_a_stage_killed_at_any_file_operation_is_old_or_new_and_goes_on(
     assert seen == sorted(seen), "once the new result is there, no later death brings the old one back"
 
 
+@pytest.mark.slow
 def test_a_repair_killed_at_any_file_operation_is_repaired_again(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     recipe = make_recipe(NEW)
     last = 0

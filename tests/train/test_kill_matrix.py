@@ -17,7 +17,7 @@ import pytest
 from lhama.model.device import missing_compiler
 from lhama.plan.schedule import phases
 from lhama.tokens.loader import Loader
-from lhama.train import loop, save, stage
+from lhama.train import assembly, loop, save
 from tests.train.conftest import MakePlace, Place, same_outcome
 from tests.train.test_resume import wait_for
 from tests.train.test_save import Crash
@@ -65,8 +65,8 @@ class Death:
         for what, name in (("before a step", "take_step"), ("before a save", "save"), ("before a row", "log")):
             patch.setattr(loop.Training, name, self._dying(what, getattr(loop.Training, name)))
         patch.setattr(loop.Training, "record", self._dying("before a validation's row", loop.Training.record))
-        for what, name in (("in a validation", "_score"), ("in samples", "_write_samples")):
-            patch.setattr(stage, name, self._dying(what, getattr(stage, name)))
+        for what, name in (("in a validation", "score"), ("in samples", "_write_samples")):
+            patch.setattr(assembly, name, self._dying(what, getattr(assembly, name)))
         honest_write = save.write
 
         def write(snapshot: save.Snapshot, train: Path) -> Path:

@@ -18,7 +18,7 @@ from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.plan.schedule import learning_rate
 from lhama.record.meter import read_rows
-from lhama.train import loop, save, signals, stage
+from lhama.train import assembly, loop, save, signals, stage
 from tests.train.conftest import MakePlace, Place, same_outcome
 from tests.train.test_save import Crash, failing
 
@@ -215,7 +215,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(
         validated.append(True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "_score", score)
+        patch.setattr(assembly, "score", score)
         with pytest.raises(SystemExit, match="stopped after step 4"):
             stopped.run("train.save_every=12288")
     assert not validated

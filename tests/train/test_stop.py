@@ -9,7 +9,7 @@ import pytest
 from lhama.plan.duration import seconds_of
 from lhama.plan.problem import Problem
 from lhama.record.run import Run, Until
-from lhama.train import loop, save, signals, stage
+from lhama.train import assembly, loop, save, signals
 from lhama.train.stage import run_stage
 from tests.conftest import run_lhama
 from tests.train.conftest import MakePlace, Place, same_outcome
@@ -61,7 +61,7 @@ def test_an_alarm_ends_a_validation(make_place: MakePlace) -> None:
             raise
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "_score", score)
+        patch.setattr(assembly, "score", score)
         stopped_at_the_end_of_time(stopped, 4, patch, soon=0.05)
     assert interrupted
     stopped.run()
