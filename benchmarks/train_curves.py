@@ -5,7 +5,9 @@ fp32, eager, with attention written out. Their distance is the mean of |differen
 beside the limit of 0.01 nat. Also compared are the gradients of the first step, tensor by tensor.
 
     python benchmarks/train_curves.py [--shape 8m] [--steps 200] [--picture docs/pictures/train-curves.svg]
+        [--beside "plain loop, tuned" ...] [--peers PYTHON]
 
+`--beside` names trainers of train.py whose distance from the plain one is told, too; PYTHON is for those of peers.
 Written to benchmarks/results/train-curves-SHAPE-HARDWARE-DATE.json.
 """
 
@@ -18,6 +20,7 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -54,6 +57,11 @@ def first_gradients(folder: Path, compute: torch.dtype, compiled: bool, attentio
 def compared(fast: dict[str, torch.Tensor], plain: dict[str, torch.Tensor]) -> dict[str, float]:
     """Return for each tensor the norm of the difference as a share of the norm."""
     return {name: float((fast[name] - exact).norm() / exact.norm()) for name, exact in plain.items()}
+
+
+def late_distances(one: list[float], other: list[float]) -> list[float]:
+    """Return how far two curves are apart at each step of the second half."""
+    return [abs(ours - theirs) for ours, theirs in zip(one, other, strict=True)][len(one) // 2 :]
 
 
 def picture(losses: dict[str, list[float]], title: str) -> str:
@@ -103,22 +111,25 @@ def main() -> None:
     arguments.add_argument("--shape", choices=SHAPES, default="160m-gpu" if CUDA else "8m")
     arguments.add_argument("--steps", type=int, default=200)
     arguments.add_argument("--picture", type=Path)
+    arguments.add_argument("--beside", nargs="*", choices=ENTRIES, default=[])
+    arguments.add_argument("--peers", default=sys.executable)
     given = arguments.parse_args()
     shape: Shape = SHAPES[given.shape]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_work(folder, shape, given.steps)
         losses = {
-            who: turn(ENTRIES[who], folder, shape.rows, sys.executable, JEMALLOC)["losses"] for who in (FAST, PLAIN)
+            who: turn(ENTRIES[who], folder, shape.rows, given.peers, JEMALLOC)["losses"]
+            for who in (FAST, PLAIN, *given.beside)
         }
         gradients = compared(
             first_gradients(folder, torch.bfloat16, True, "auto"),
             first_gradients(folder, torch.float32, False, "plain"),
         )
-    late = [abs(one - other) for one, other in zip(losses[FAST], losses[PLAIN], strict=True)][given.steps // 2 :]
-    distance = sum(late) / len(late)
+    late = late_distances(losses[FAST], losses[PLAIN])
+    distance = mean(late)
     worst = max(gradients, key=lambda name: gradients[name])
-    result = {
+    result: dict[str, Any] = {
         "date": str(date.today()),
         "shape": given.shape,
         "device": torch.cuda.get_device_name() if CUDA else f"{os.cpu_count()} cores",
@@ -127,6 +138,7 @@ def main() -> None:
         "mean_distance_of_second_half": distance,
         "largest_distance_of_second_half": max(late),
         "limit": LIMIT,
+        "mean_distance_beside": {who: mean(late_distances(losses[who], losses[PLAIN])) for who in given.beside},
         "gradient_differences": gradients,
         "losses": losses,
     }
@@ -137,6 +149,8 @@ def main() -> None:
         title = f"Two ways to compute the same {given.steps} steps, {given.shape}: {distance:.4f} nat apart at the end"
         given.picture.write_text(picture(losses, title), encoding="utf-8")
     print(f"mean distance in the second half {distance:.5f} nat (limit {LIMIT}), largest {max(late):.5f}")
+    for who, apart in result["mean_distance_beside"].items():
+        print(f"{who}: {apart:.5f} nat")
     print(f"gradients of the first step differ by {gradients[worst]:.2%} of their norm at most ({worst})")
     print(f"losses end at {losses[FAST][-1]:.4f} and {losses[PLAIN][-1]:.4f}; written to {path}")
 
