@@ -45,6 +45,12 @@ def work(
     yield from _in_processes(function, tasks, workers, following)
 
 
+def apart(function: Callable[[Task], Result], task: Task) -> Result:
+    """Do one task in a process of its own, which takes all the memory that this needed with it."""
+    (result,) = _in_processes(function, [task], 1, lambda _: None)
+    return result
+
+
 def _in_processes(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],

@@ -23,7 +23,7 @@ from lhama.corpus.judging import Judging, judging_of
 from lhama.corpus.memory import give_back_memory
 from lhama.corpus.page import make_page
 from lhama.corpus.places import Places
-from lhama.corpus.pool import work
+from lhama.corpus.pool import apart, work
 from lhama.corpus.report import make_report, survey
 from lhama.corpus.rule_table import load_thresholds
 from lhama.corpus.shards import REJECTED, Planner, Writing, write_shard
@@ -121,7 +121,7 @@ def _read(recipe: Recipe, sources: tuple[CorpusSource, ...], folder: Path, worke
     )
     if is_new_here():
         console.say("Compiling the kernels of these steps for this machine, once: up to a minute.")
-        compile_kernels(cleanings)
+        apart(compile_kernels, cleanings)  # the compiler takes half a gigabyte and would keep it
     documents, megabytes = 0, 0.0
     following: Callable[[Done], Part | None] = lambda done: done.next  # noqa: E731 - a name for its type
     with console.progress("reading", unit="MB of text") as bar:

@@ -126,6 +126,11 @@ def test_what_follows_a_task_is_done_by_the_same_process() -> None:
     assert len({process for _, process in found}) == 2
 
 
+def test_one_task_apart_is_done_elsewhere() -> None:
+    number, process = pool.apart(numbered, 7)
+    assert number == 7 and process != os.getpid()
+
+
 def numbered(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
