@@ -22,8 +22,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from lhama.plan.arithmetic import memory
 from lhama.plan.hardware import accelerator
+from lhama.plan.memory import memory
 from lhama.plan.recipe import Recipe, dumps, load
 from lhama.record.files import read_json, write_text
 from lhama.train.tune_job import Job

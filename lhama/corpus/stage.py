@@ -51,13 +51,14 @@ def run_stage(recipe: Recipe, run: Run) -> None:
     judging = judging_of(recipe)  # what is wrong in it is refused before hours of reading
     home = run.folder.absolute()  # the nodes of a cluster stand elsewhere
     sources = find_sources(recipe, home.parent / ".hub")  # no run can have this name
-    needs = reading_needs((file.label, file.bytes) for source in sources for file in source.files)
-    with run.stage("read", inputs=_inputs(recipe, sources, run), format=FORMAT, needs=needs) as stage:
+    files = [(file.label, file.bytes) for source in sources for file in source.files]
+    inputs = _inputs(recipe, sources, run)
+    with run.stage("read", inputs=inputs, format=FORMAT, needs=lambda: reading_needs(files)) as stage:
         if not stage.done:
             make_tools(recipe, stage.folder / TOOLS)
             _read(recipe, sources, home / stage.folder.name, _workers(recipe, sources))
     inputs = {"read": run.identity("read"), **run.hash_inputs(_files_that_judge(recipe))}
-    with run.stage("corpus", inputs=inputs, format=FORMAT, needs=bytes_in(home / "read")) as stage:
+    with run.stage("corpus", inputs=inputs, format=FORMAT, needs=lambda: bytes_in(home / "read")) as stage:
         if stage.done:
             return
         stage.keep_out("rejected/*", "report.json", "report.html", "README.md")

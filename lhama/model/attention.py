@@ -30,13 +30,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lhama.plan.computing import BLOCK, LONGEST
+
 try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # before torch 2.10
     varlen_attn = None  # type: ignore[assignment]
-
-BLOCK = 128
-LONGEST = 1024  # beyond, eight blocks a layer and more cost minutes of compilation, and the probabilities much memory
 
 
 class Documents(NamedTuple):

@@ -23,17 +23,12 @@ import torch
 from lhama.model import exact
 from lhama.model.attention import activate
 from lhama.plan import arithmetic, hardware
+from lhama.plan.computing import WORTH_COMPILING
 from lhama.plan.problem import Problem
 
 if TYPE_CHECKING:
     from lhama.plan.recipe import Recipe
 
-# Eight layers of 512 tokens took 55 s to compile on two cores; steps became 1.6 times as fast (docs/log.md).
-COMPILE_SECONDS = 55.0
-COMPILE_GAIN = 1.6
-# Compile where the run is expected to take this long, compiled as in the plan's table: break-even, and half as much
-# again, as expectations err.
-WORTH_COMPILING = 1.5 * COMPILE_SECONDS / (COMPILE_GAIN - 1)
 AMPERE, VOLTA = (8, 0), (7, 0)  # compute capabilities of NVIDIA's GPUs
 SONOMA = (14, 0)  # torch has bf16 for Apple's GPUs from this macOS on
 
@@ -178,19 +173,12 @@ def _compile(recipe: Recipe, kind: str, precision: str) -> tuple[bool, str]:
         return recipe.train.compile == "on", "the recipe asks for it"
     if missing:
         return False, missing
-    seconds = expected_seconds(recipe, kind, precision)
+    here = hardware.accelerator("cpu" if kind == "cpu" else "auto")
+    seconds = arithmetic.expected_seconds(recipe, here, precision)
     length = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min" if seconds < 36000 else "many hours"
     if seconds < WORTH_COMPILING:
         return False, f"about {length} of training would not win back the time it takes"
     return True, f"about {length} of training win back the time it takes"
-
-
-def expected_seconds(recipe: Recipe, kind: str, precision: str) -> float:
-    """Estimate how long training takes on this device, by the plan's table."""
-    here = hardware.accelerator("cpu" if kind == "cpu" else "auto")
-    count = arithmetic.parameters(recipe.model, recipe.tokens.vocabulary)["total"]
-    rate = arithmetic.peak(here, precision) * arithmetic.expected_utilization(here, count)
-    return arithmetic.training_flops(recipe) / rate
 
 
 def missing_compiler(kind: str) -> str | None:

@@ -13,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Compiled, a slice costs compile time; in eager mode a large one leaves the cache. Swept on two cores, docs/log.md.
-COMPILED_LOGITS = 1 << 25
-EAGER_ROWS = 512
+from lhama.plan.computing import COMPILED_LOGITS, EAGER_ROWS
 
 
 def _slices(rows: int, vocabulary: int, at_once: int | None) -> list[tuple[int, int]]:

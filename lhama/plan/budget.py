@@ -11,9 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lhama.plan.arithmetic import (
-    Memory,
     flops_per_token,
-    memory,
     parameters,
     peak,
     precision_on,
@@ -25,6 +23,7 @@ from lhama.plan.disk import disk
 from lhama.plan.hardware import Accelerator, accelerator
 from lhama.plan.layout import Recipe
 from lhama.plan.limits import refuse_over_budget
+from lhama.plan.memory import Memory, memory
 from lhama.plan.plan_text import tables
 from lhama.plan.repetition import constrained_loss, effective_tokens
 from lhama.plan.scaling import LAWS, best, best_tokens, expected_loss, in_range

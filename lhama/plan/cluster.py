@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 import shlex
 
-from lhama.plan.arithmetic import NODE
 from lhama.plan.bill import Bill
 from lhama.plan.layout import Recipe
+from lhama.plan.memory import NODE
 
 DAY, MARGIN_MINUTES = 24, 20  # hours of one job, and what it needs to begin and to save
 SLACK = 1.2  # over the planned hours

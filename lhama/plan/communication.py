@@ -22,9 +22,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lhama.plan.arithmetic import NODE, expected_utilization, flops_per_token, held, parameters, peak, shards
+from lhama.plan.arithmetic import expected_utilization, flops_per_token, parameters, peak
 from lhama.plan.hardware import Accelerator
 from lhama.plan.layout import Recipe
+from lhama.plan.memory import NODE, held, shards
 
 GIGABYTE = 1e9
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from lhama.plan.arithmetic import parameters
+from lhama.plan.arithmetic import parameters, token_bytes
 from lhama.plan.layout import Recipe
 from lhama.plan.schedule import total_tokens
 
@@ -28,11 +28,6 @@ def checkpoints(recipe: Recipe) -> tuple[int, int]:
     end = total_tokens(recipe)
     suite = end // recipe.train.suite_every if recipe.train.suite_every else 0
     return min(recipe.train.keep, math.ceil(end / (recipe.train.save_every or end))) + 1, suite
-
-
-def token_bytes(vocabulary: int) -> int:
-    """Return the bytes of one token on disk."""
-    return 2 if vocabulary <= 65_536 else 4
 
 
 def disk(recipe: Recipe) -> dict[str, int]:

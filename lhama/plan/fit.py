@@ -176,21 +176,27 @@ def _starts(points: Sequence[Point]) -> list[Law]:
         for beta in EXPONENTS:
             one = _linear(points, alpha, beta)
             found += [one, *(Law("", share * lowest, one.A, one.B, alpha, beta) for share in FLOORS)]
-    return sorted(found, key=lambda one: _huber(points, one))[:STARTS]
+    return sorted(found, key=lambda one: _distance(points, one))[:STARTS]
 
 
-def _huber(points: Sequence[Point], law: Law) -> float:
+def _distance(points: Sequence[Point], law: Law) -> float:
     """Return the Huber loss of log L over all runs."""
-    total = 0.0
-    for one in points:
-        error = abs(math.log(expected_loss(one.parameters, one.tokens, law) / one.loss))
-        total += error**2 / 2 if error <= DELTA else DELTA * (error - DELTA / 2)
-    return total
+    import numpy as np
+
+    return _huber(np.log([expected_loss(one.parameters, one.tokens, law) / one.loss for one in points]))
+
+
+def _huber(errors: NDArray[Any]) -> float:
+    """Return the Huber loss of errors, added up."""
+    import numpy as np
+
+    far = np.abs(errors)
+    return float(np.sum(np.where(far <= DELTA, far**2 / 2, DELTA * (far - DELTA / 2))))
 
 
 def _descend(points: Sequence[Point], starts: Sequence[Law], free: Sequence[int]) -> Law:
     """Descend from every start and return the law with the least Huber loss."""
-    return min((_gauss_newton(points, start, free) for start in starts), key=lambda law: _huber(points, law))
+    return min((_gauss_newton(points, start, free) for start in starts), key=lambda law: _distance(points, law))
 
 
 def _gauss_newton(points: Sequence[Point], start: Law, free: Sequence[int]) -> Law:
@@ -231,11 +237,7 @@ def _minimize(
     """Minimize the Huber loss of the errors; exponents stay between 0.01 and 2."""
     import numpy as np
 
-    def total(values: NDArray[Any]) -> float:
-        far = np.abs(values)
-        return float(np.sum(np.where(far <= DELTA, far**2 / 2, DELTA * (far - DELTA / 2))))
-
-    damping, least = 1e-3, total(errors(state))
+    damping, least = 1e-3, _huber(errors(state))
     for _ in range(STEPS):
         values, gradient = errors(state), slopes(state)
         weight = np.minimum(1.0, DELTA / np.maximum(np.abs(values), 1e-300))
@@ -248,7 +250,7 @@ def _minimize(
         tried = state.copy()
         tried[free] += np.clip(step, -2, 2)
         tried[3:] = np.clip(tried[3:], 0.01, 2.0)
-        reached = total(errors(tried))
+        reached = _huber(errors(tried))
         if reached < least:
             gain, state, least, damping = least - reached, tried, reached, max(damping / 5, 1e-12)
             if gain < 1e-16 * (1 + least):

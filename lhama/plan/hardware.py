@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from lhama.plan.problem import Problem
@@ -198,10 +199,13 @@ def _memory_bytes() -> int | None:
 
 
 def _gpus() -> tuple[Gpu, ...]:
-    """Ask nvidia-smi, where there is one; a driver that fails counts as no GPU."""
     program = shutil.which("nvidia-smi")
-    if program is None:
-        return ()
+    return () if program is None else _gpus_of(program)
+
+
+@cache
+def _gpus_of(program: str) -> tuple[Gpu, ...]:
+    """Ask nvidia-smi, once in a process: it takes most of a second; a driver that fails counts as no GPU."""
     question = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(question, capture_output=True, text=True, timeout=20, check=True).stdout

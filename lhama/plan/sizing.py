@@ -13,10 +13,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from lhama.plan.arithmetic import memory, precision_on
+from lhama.plan.arithmetic import precision_on
 from lhama.plan.bill import bill, price_per_hour, watts
 from lhama.plan.hardware import accelerator
 from lhama.plan.layout import Recipe
+from lhama.plan.memory import memory
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import loads
 from lhama.plan.repetition import constrained_loss, effective_tokens

@@ -9,7 +9,7 @@ anything is written; reading a run touches nothing, so that it can be watched wh
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,17 +95,17 @@ class Run:
 
     def identity(self, stage: str) -> str:
         """Say what a finished stage made, as one hash."""
-        manifest = read_manifest(self.path(stage))
-        if manifest is None:
-            raise Problem(f"the {stage} stage of {self.name} is not finished", remedy=f"do it with lhama {stage}")
-        return str(manifest["identity"])
+        return str(self._finished(stage)["identity"])
 
     def verify(self, stage: str) -> None:
         """Read a finished stage's outputs again; a Problem names the first file with as much as one altered byte."""
+        check(self.path(stage), self._finished(stage), stage, rehash=True)
+
+    def _finished(self, stage: str) -> dict[str, Any]:
         manifest = read_manifest(self.path(stage))
         if manifest is None:
             raise Problem(f"the {stage} stage of {self.name} is not finished", remedy=f"do it with lhama {stage}")
-        check(self.path(stage), manifest, stage, rehash=True)
+        return manifest
 
     def hash_inputs(self, files: Mapping[str, Path]) -> dict[str, str]:
         """Hash files by label; a file whose size and time are as before is not read again."""
@@ -124,12 +124,13 @@ class Run:
         inputs: Mapping[str, str] | None = None,
         format: int = 1,  # noqa: A002 - the manifest's own word
         in_place: bool = False,
-        needs: int = 0,
+        needs: Callable[[], int] | None = None,
     ) -> Stage:
         """Enter a stage: `if stage.done: return`, else work in `stage.folder`.
 
         `inputs` are hashes of all that the stage reads; `format` counts the changes in how its output is written;
-        `in_place` is for a stage whose checkpoints are its own whole units; `needs` are the bytes that it will write.
+        `in_place` is for a stage whose checkpoints are its own whole units; `needs` counts the bytes that it
+        will write, and is asked only when there is work to do.
         """
         return Stage(self.folder, self.recipe, name, dict(inputs or {}), format, in_place, needs)
 

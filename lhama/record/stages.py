@@ -8,7 +8,7 @@ part that may be continued from one that was made by another recipe, and those a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +46,7 @@ class Stage:
         inputs: dict[str, str],
         layout: int,
         in_place: bool,
-        needs: int = 0,
+        needs: Callable[[], int] | None = None,
     ) -> None:
         from lhama.plan.recipe import slice_for
 
@@ -89,7 +89,7 @@ class Stage:
             else:
                 self._enter_part()
             if not self.done:
-                require(self.folder, self.name, self._needs)
+                require(self.folder, self.name, self._needs() if self._needs else 0)
                 self._tracking = self._recorded()
                 self._tracking.__enter__()
         except BaseException:

@@ -28,7 +28,10 @@ FORMAT = 1
 def run_stage(recipe: Recipe, run: Run) -> None:
     """Make the tokens of a run."""
     inputs = {"corpus": run.identity("corpus"), **_own_tokenizer(recipe, run)}
-    needs = encoding_needs(bytes_in(run.path("corpus") / "data"), recipe.tokens.vocabulary)
+
+    def needs() -> int:
+        return encoding_needs(bytes_in(run.path("corpus") / "data"), recipe.tokens.vocabulary)
+
     with run.stage("tokens", inputs=inputs, format=FORMAT, needs=needs) as stage:
         if stage.done:
             return

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lhama.model.device import Device
-from lhama.plan import arithmetic, hardware
+from lhama.plan import hardware
+from lhama.plan.memory import memory
 from lhama.plan.recipe import Recipe
 from lhama.tokens.loader import IGNORED, Loader
 from lhama.train.world import ALONE, World
@@ -72,7 +73,7 @@ def rows_at_once(recipe: Recipe, device: Device) -> int:
     here = hardware.accelerator("cpu" if device.kind == "cpu" else "auto")
     if device.kind == "mps":  # it shares the memory of the machine, of which Apple recommends to take a part only
         here = replace(here, name="mps", memory_bytes=torch.mps.recommended_max_memory())
-    return arithmetic.memory(recipe, here, device.precision).rows
+    return memory(recipe, here, device.precision).rows
 
 
 class Batches:

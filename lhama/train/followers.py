@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -41,8 +42,8 @@ class Follower:
 def entered(run: Run, world: World, inputs: Mapping[str, str], layout: int) -> Iterator[Stage | Follower]:
     """Enter the training stage of a run, each process in its way."""
     if world.first:
-        needs = training_needs(run.recipe)
-        with run.stage("train", inputs=inputs, format=layout, in_place=True, needs=needs) as stage:
+        room = partial(training_needs, run.recipe)
+        with run.stage("train", inputs=inputs, format=layout, in_place=True, needs=room) as stage:
             world.say("entered", {"done": stage.done})
             yield stage
         return

@@ -21,7 +21,8 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from lhama.model.device import Device
 from lhama.model.llama import Llama
-from lhama.plan import arithmetic, hardware
+from lhama.plan import hardware
+from lhama.plan.memory import held, replicated_fits
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.train.optim import AdamW
@@ -47,7 +48,7 @@ def mode(recipe: Recipe, world: World, precision: str, memory: int) -> Mode:
         )
     if asked != "auto":
         return asked
-    if arithmetic.replicated_fits(recipe, precision, memory):
+    if replicated_fits(recipe, precision, memory):
         return "ddp"
     return "hybrid" if world.nodes > 1 and world.local_size > 1 else "fsdp"
 
@@ -69,7 +70,7 @@ def build(recipe: Recipe, world: World, device: Device, model: Llama) -> Optimiz
         return AdamW(model, **settings) if world.alone else Replicated(world, model, **settings)
     shape = {"replicate": world.nodes, "shard": world.local_size} if chosen == "hybrid" else {"shard": world.size}
     mesh = init_device_mesh(device.kind, tuple(shape.values()), mesh_dim_names=tuple(shape))
-    hold = arithmetic.held(recipe, device.precision, memory)
+    hold = held(recipe, device.precision, memory)
     return ShardedAdamW(model, mesh, hold=hold, **settings)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from lhama.plan.computing import COMPILED_LOGITS, EAGER_ROWS
 from lhama.plan.hardware import usable_cores
 from lhama.plan.keys import default_of
 from lhama.plan.recipe import Recipe
@@ -22,7 +23,6 @@ from lhama.train.tune_search import Change, Factor, Kind
 ALLOCATORS = ("jemalloc", "tcmalloc_minimal", "tcmalloc", "mimalloc")
 LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/opt/homebrew/lib")
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("bf16", "tf32", "fp16", "fp32"), "mps": ("fp32",)}
-COMPILED_LOGITS, EAGER_ROWS = 1 << 25, 512  # of model/loss.py
 HUGE_PAGES = (2, 35)  # the glibc that can be told to ask for them
 
 

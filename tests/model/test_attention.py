@@ -5,8 +5,6 @@ import torch
 import torch.nn.functional as F
 
 from lhama.model.attention import (
-    BLOCK,
-    LONGEST,
     Documents,
     activate,
     apart_on_gpu,
@@ -16,6 +14,7 @@ from lhama.model.attention import (
     plainly,
 )
 from lhama.model.llama import Llama, LlamaConfig
+from lhama.plan.computing import BLOCK, LONGEST
 from lhama.train.batches import document_starts
 
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from lhama.model import device
-from lhama.plan import hardware
-from lhama.plan.arithmetic import training_flops
+from lhama.plan import arithmetic, hardware
+from lhama.plan.arithmetic import expected_seconds, training_flops
+from lhama.plan.computing import WORTH_COMPILING
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe, load
 
@@ -50,10 +51,10 @@ def test_precision_follows_the_processor(
 def test_a_short_run_is_not_compiled_and_a_long_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "missing_compiler", lambda kind: None)
     recipe = demo("train.compile='auto'")
-    monkeypatch.setattr(device, "expected_seconds", lambda *_: device.WORTH_COMPILING - 1)
+    monkeypatch.setattr(arithmetic, "expected_seconds", lambda *_: WORTH_COMPILING - 1)
     chosen = device.pick(recipe)
     assert not chosen.compile and "would not win back" in chosen.why_compile
-    monkeypatch.setattr(device, "expected_seconds", lambda *_: device.WORTH_COMPILING + 1)
+    monkeypatch.setattr(arithmetic, "expected_seconds", lambda *_: WORTH_COMPILING + 1)
     assert device.pick(recipe).compile
 
 
@@ -78,7 +79,7 @@ def test_expected_seconds_are_operations_over_rate(monkeypatch: pytest.MonkeyPat
     with_processor(monkeypatch)
     recipe = demo()
     rate = hardware.usable_cores() * hardware.CORE_OTHER
-    assert device.expected_seconds(recipe, "cpu", "fp32") == pytest.approx(training_flops(recipe) / rate)
+    assert expected_seconds(recipe, hardware.accelerator("cpu"), "fp32") == pytest.approx(training_flops(recipe) / rate)
 
 
 def test_threads_and_what_is_described() -> None:

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
-from lhama.plan.arithmetic import expected_utilization, memory, precision_on
+from lhama.plan.arithmetic import expected_utilization, precision_on
 from lhama.plan.budget import flops_per_token, parameters, plan
 from lhama.plan.hardware import ACCELERATORS
+from lhama.plan.memory import memory
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe, load
 

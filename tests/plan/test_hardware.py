@@ -28,6 +28,24 @@ def test_the_table_keeps_what_the_overview_got_wrong() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "cores", "products", "gigahertz"),
+    [
+        # Tensor cores, bf16 products that each adds up in 32 bits at a tick, and the boost clock of the data sheets.
+        ("a10", 288, 128, 1.695),
+        ("rtx-a6000", 336, 128, 1.80),
+        ("rtx3090", 328, 64, 1.695),  # cards for games add up in 32 bits at half the rate of the same chip
+        ("rtx4090", 512, 64, 2.52),
+        ("rtx5090", 680, 64, 2.407),
+        ("l40s", 568, 128, 2.52),
+        ("a100-80", 432, 256, 1.41),
+        ("h100", 528, 512, 1.83),
+    ],
+)
+def test_peaks_are_cores_times_products_times_clock(name: str, cores: int, products: int, gigahertz: float) -> None:
+    assert ACCELERATORS[name].bf16 == pytest.approx(2 * cores * products * gigahertz * 1e9, rel=0.015)
+
+
+@pytest.mark.parametrize(
     ("said", "gibibytes", "name"),
     [
         ("NVIDIA A100-SXM4-40GB", 40, "a100-40"),

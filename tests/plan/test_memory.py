@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lhama.plan import arithmetic
-from lhama.plan.arithmetic import memory
 from lhama.plan.budget import plan
-from lhama.plan.hardware import ACCELERATORS, Accelerator
+from lhama.plan.hardware import ACCELERATORS, Accelerator, accelerator
+from lhama.plan.memory import HEAP, Way, memory
 from lhama.plan.recipe import load
 
 CPU = Accelerator("cpu", "2 cores", 160e9, None, 60e9, 16 * 2**30, 16, 8, 0.0)
@@ -42,7 +41,7 @@ def test_an_uncompiled_step_by_hand() -> None:
     # turned ones 48, the product they came from 64, what attention returns 32, and 4 heads' sums; four times 96.
     layer = 2 * (4 + 4 + 2) * 32 + 2 * (48 + 64 + 32) + 4 * 4 + 2 * 4 * 96
     kept = 2 * layer + 2 * 2 * 32
-    assert room.activations_per_row == 64 * (int(arithmetic.HEAP * kept) + 8 * 2 * 96)
+    assert room.activations_per_row == 64 * (int(HEAP * kept) + 8 * 2 * 96)
     # 256 tokens have logits at once: fewer than 512.
     assert room.logits == 256 * 384 * 10 + 384 * 32 * 8
     assert room.tokens == 2 * 51200
@@ -86,7 +85,15 @@ def test_a_processor_takes_no_more_rows_than_its_caches_like() -> None:
 
 def test_compilation_is_foreseen_as_training_decides() -> None:
     device = pytest.importorskip("lhama.model.device")
-    assert pytest.approx(device.WORTH_COMPILING) == arithmetic.WORTH_COMPILING
+    if device.missing_compiler("cpu"):
+        pytest.skip("nothing is ever compiled here")
+    decided = set()
+    for asked, tokens in (("auto", 10**5), ("auto", 10**9), ("on", 10**5), ("off", 10**9)):
+        recipe = load("demo", [f"train.tokens={tokens}", f"train.compile={asked}", "hardware.accelerator=cpu"])
+        chosen = device.pick(recipe, device.Chip("cpu"))
+        assert Way.of(recipe, accelerator("cpu"), chosen.precision).compiled is chosen.compile
+        decided.add((asked, chosen.compile))
+    assert decided == {("auto", False), ("auto", True), ("on", True), ("off", False)}
 
 
 def test_the_plan_names_every_part() -> None:

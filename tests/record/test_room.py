@@ -38,11 +38,15 @@ def test_what_is_written_already_is_not_asked_for_again(tmp_path: Path, free: li
 
 def test_a_stage_is_refused_before_it_begins_and_goes_on_when_there_is_room(tmp_path: Path, free: list[int]) -> None:
     run = Run.open(load("demo", ["record.energy=false"]), tmp_path)
-    with pytest.raises(Problem, match="no space for the corpus stage"), run.stage("corpus", needs=10**6):
+    with pytest.raises(Problem, match="no space for the corpus stage"), run.stage("corpus", needs=lambda: 10**6):
         raise AssertionError("it began")
     free[0] = 10**9
-    with run.stage("corpus", needs=10**6) as stage:
+    with run.stage("corpus", needs=lambda: 10**6) as stage:
         (stage.folder / "text").write_text("Era uma vez", encoding="utf-8")
     free[0] = 0
-    with run.stage("corpus", needs=10**6) as again:
-        assert again.done  # finished work needs no room
+
+    def unasked() -> int:
+        raise AssertionError("finished work needs no room")
+
+    with run.stage("corpus", needs=unasked) as again:
+        assert again.done
