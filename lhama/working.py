@@ -55,6 +55,7 @@ def load_recipe(what: str, runs: Path, changes: list[str] | None) -> Recipe:
 
 
 def do_stage(name: str, recipe: Recipe, run: Run) -> None:
+    """Do one stage of an open run, on all processes where several train; a Problem names a library that is missing."""
     from lhama.train import launch
 
     if name == "train" and launch.trained_by_many(run):

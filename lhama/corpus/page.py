@@ -13,7 +13,7 @@ from lhama.corpus.page_findings import duplicates, languages, mended, personal, 
 from lhama.corpus.page_funnel import funnel, sources
 from lhama.corpus.page_rules import rules
 from lhama.record.page import numerals
-from lhama.record.page.markup import Child, Markup, join, tag, value
+from lhama.record.page.markup import Child, Markup, join, tag, tile, value
 from lhama.record.page.shell import whole_page
 
 Report = dict[str, Any]
@@ -104,8 +104,7 @@ def _tiles(report: Report) -> Markup:
 
 
 def _tile(name: str, said: str, amount: int, note: str, id_: str) -> Markup:
-    shown = tag("dd", value(said, amount, id_))
-    return tag("div", tag("dt", name), shown, tag("dd", note, class_="note"), class_="tile")
+    return tile(name, value(said, amount, id_), note)
 
 
 def _of(part: int, whole: int) -> str:

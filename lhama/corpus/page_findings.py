@@ -44,7 +44,7 @@ def _near(near: dict[str, Any]) -> Markup:
     )
     sizes = figure("Groups of near duplicates", "How many documents are alike; one of each group stays.", drawn)
     points = [(similarity, found) for similarity, found in near["expected_recall"]]
-    across = figures.Axis("similarity", lambda amount: numerals.fixed(amount, 2))
+    across = figures.Axis("similarity", numerals.to_places(2))
     up = figures.Axis("of pairs are found", numerals.percent, numerals.percent, from_zero=True)
     curve = figures.curve("Expected recall", figures.Curve(points, dots=True), across, up)
     recall = figure(

@@ -9,7 +9,7 @@ from typing import Any
 from lhama.corpus.reasons import BROKEN, CLEANED, READ, REPEATED
 from lhama.corpus.rule_table import MEANING
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, folded, join, section, table, tag, value
+from lhama.record.page.markup import DASH, Child, Markup, figure, folded, join, legend, section, table, tag, value
 from lhama.record.page.shares import Row, Share, shares
 
 Report = dict[str, Any]
@@ -39,12 +39,12 @@ MOST_REASONS = 3
 def funnel(report: Report) -> Markup:
     """Show what came in, what each step took away, and what is left."""
     totals = report["totals"]
-    legend = _legend([("kept", "left after the step"), ("tint1", "taken away by the step"), ("heldout", "held out")])
+    colours = legend([("kept", "left after the step"), ("tint1", "taken away by the step"), ("heldout", "held out")])
     drawn = figure(
         "What each step took away",
         "The upper bar counts documents, the lower one bytes. At the right, what the step took of each.",
         shares("What each step took away", _steps(report)),
-        legend,
+        colours,
     )
     came = totals["documents_in"]
     parts = [
@@ -56,7 +56,7 @@ def funnel(report: Report) -> Markup:
         "What became of the documents",
         "Held-out documents are chosen by a hash before cleaning, and no copy of them stays in training.",
         figures.stacked("Documents", [(tint, count, f"{numerals.whole(count)} {what}") for tint, count, what in parts]),
-        _legend([(tint, f"{numerals.whole(count)} {what} ({_share(count, came)})") for tint, count, what in parts]),
+        legend([(tint, f"{numerals.whole(count)} {what} ({_share(count, came)})") for tint, count, what in parts]),
     )
     return section("funnel", "From what came in to what stays", stacked, drawn, _reasons(report))
 
@@ -117,7 +117,7 @@ def sources(report: Report) -> Markup:
         "What is left of each source",
         "The upper bar counts documents, the lower one bytes. At the right, the share that is training text.",
         shares("What is left of each source", [_survival(source) for source in found]),
-        _legend([("kept", "kept"), ("heldout", "held out"), ("dropped", "dropped, or cleaned away")]),
+        legend([("kept", "kept"), ("heldout", "held out"), ("dropped", "dropped, or cleaned away")]),
     )
     losing = [_losses(source) for source in found if source["dropped"]]
     detail = folded("Every reason of every source", table(["Source", "Dropped"], losing), on_paper=True)
@@ -174,8 +174,4 @@ def _losses(source: dict[str, Any]) -> list[Child]:
 
 
 def _share(part: int, whole: int) -> str:
-    return numerals.percent(part / whole) if whole else "–"
-
-
-def _legend(parts: list[tuple[str, str]]) -> Markup:
-    return tag("ul", *(tag("li", tag("i", class_=tint), words) for tint, words in parts), class_="legend")
+    return numerals.percent(part / whole) if whole else DASH

@@ -284,9 +284,9 @@ def duration(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
-def energy(kwh: float) -> str:
-    """Say an amount of energy in the unit that leaves readable digits."""
-    return f"{kwh * 1000:.2f} Wh" if abs(kwh) < 0.1 else f"{kwh:.2f} kWh"
+def energy(kwh: float, digits: str = ".2f") -> str:
+    """Say an amount of energy in the unit that leaves readable digits; a sentence takes ".3g" of them."""
+    return f"{kwh * 1000:{digits}} Wh" if abs(kwh) < 0.1 else f"{kwh:{digits}} kWh"
 
 
 def _figure(value: float | str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -209,11 +209,14 @@ def ledger_rows(run_folder: Path) -> Iterator[Json]:
                 yield row
 
 
-def totals(run_folder: Path) -> Json:
-    """Add up all rows of a run over all and by stage: seconds, kWh and joules, kgCO2e, money, and how it is known."""
+def totals(run_folder: Path, rows: Iterable[Json] | None = None) -> Json:
+    """Add up all rows of a run over all and by stage: seconds, kWh and joules, kgCO2e, money, and how it is known.
+
+    `rows` are those of `ledger_rows`, where the caller has read them already.
+    """
     price, currency = price_per_hour(run_folder)
     by_stage: dict[str, Json] = {}
-    for row in ledger_rows(run_folder):
+    for row in ledger_rows(run_folder) if rows is None else rows:
         _add(by_stage.setdefault(str(row.get("stage")), _zero()), row)
     overall = _zero()
     for name, stage in by_stage.items():

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from lhama.record.energy import LEDGER
+from lhama.record.spending import AMOUNTS
+
 Figures = dict[str, float]
 Json = dict[str, Any]
 
 NAMES = {"loss": "train", "validation": "validation", "metrics": "machine"}
-LEDGER, SPENT = "energy.jsonl", ("seconds", "kwh", "kgco2e")
 # In metrics.jsonl these are those of loss.jsonl once more; of a single source of text, bits per byte say enough.
 REPEATED = {"time", "step", "loss", "learning_rate", "gradient_norm", "saves", "lost"}
 
@@ -61,7 +63,7 @@ class Forward:
         """The last step given away, by file."""
         self._tails = {name: Tail(folder / f"{name}.jsonl") for name in NAMES}
         self._ledger = Tail(folder / LEDGER)
-        self._spent = dict.fromkeys(SPENT, 0.0)
+        self._spent = dict.fromkeys(AMOUNTS, 0.0)
         self._waiting: list[tuple[int, str, Figures]] = []
 
     def poll(self, give: Callable[[int, Figures], None], last: bool = False) -> bool:
@@ -89,7 +91,7 @@ class Forward:
     def _add_energy(self, steps: dict[int, Figures]) -> None:
         """Let the newest step say what the stage has taken so far."""
         for row in self._ledger.rows():
-            for figure in SPENT:
+            for figure in AMOUNTS:
                 self._spent[figure] += row.get(figure) or 0.0
         if steps and self._spent["seconds"]:
             steps[max(steps)] |= {f"energy/{figure}": amount for figure, amount in self._spent.items()}

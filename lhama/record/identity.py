@@ -35,15 +35,14 @@ class Difference:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], finished: bool = False) -> list[Difference]:
     """List the keys that differ and matter; a finished reading may hold more than is asked for now."""
     found: list[Difference] = []
-    for key in [*new, *(key for key in old if key not in new)]:
+    for key in {**new, **old}:
         found += _differ(key, key, old.get(key, UNKNOWN), new.get(key, UNKNOWN), finished)
     return found
 
 
 def differing_inputs(old: Mapping[str, str], new: Mapping[str, str]) -> list[Difference]:
     """List the inputs whose content is not what it was."""
-    labels = [*new, *(label for label in old if label not in new)]
-    changed = [label for label in labels if old.get(label) != new.get(label)]
+    changed = [label for label in {**new, **old} if old.get(label) != new.get(label)]
     # Twelve digits of a hash tell two contents apart for a reader.
     pairs = [(label, old.get(label, "absent")[:12], new.get(label, "absent")[:12]) for label in changed]
     return [Difference(f"input {label}", before, after, "result") for label, before, after in pairs]
@@ -80,7 +79,7 @@ def _differ_in_tables(
 ) -> Iterator[Difference]:
     """Compare lists of tables one by one; only the last old table of an extendable list may grow itself."""
     for position, (before, after) in enumerate(zip(old, new, strict=False)):
-        for name in [*after, *(name for name in before if name not in after)]:
+        for name in {**after, **before}:
             label = f"{shown}[{position}].{name}"
             values = (before.get(name, UNKNOWN), after.get(name, UNKNOWN))
             for found in _differ(f"{key}.{name}", label, *values, finished):

@@ -18,11 +18,13 @@ from typing import Any
 
 import lhama
 from lhama.plan.problem import Problem
+from lhama.record.emissions import EMISSIONS
+from lhama.record.energy import LEDGER
 from lhama.record.files import read_json, remove_leftovers, sha256_file, sync_file, sync_folder, write_json
 from lhama.record.identity import digest
 
 MANIFEST, BEGIN = "manifest.json", "begin.json"
-OURS = (MANIFEST, BEGIN, "energy.jsonl", "emissions.csv")  # the record of the work is not its result
+OURS = (MANIFEST, BEGIN, LEDGER, EMISSIONS)  # the record of the work is not its result
 LIBRARIES = ("numpy", "torch", "daft", "pyarrow", "sentencepiece", "tokenizers", "safetensors", "transformers")
 
 Json = dict[str, Any]

@@ -182,13 +182,8 @@ def keep_until(path: Path, step: int) -> None:
 
 def _live_steps_after(path: Path, step: int) -> list[int]:
     """List the steps of metrics rows after a step that no earlier `lost` row has marked."""
-    live: list[int] = []
-    for _, row in _lines(path):
-        if isinstance(row.get("lost"), dict):
-            live = [known for known in live if known <= row["lost"]["after_step"]]
-        elif isinstance(row.get("step"), int):
-            live.append(row["step"])
-    return [known for known in live if known > step]
+    steps = [row.get("step") for row in without_lost(read_rows(path))]
+    return [known for known in steps if isinstance(known, int) and known > step]
 
 
 def _finite(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """What each improvement cost: the paper's Table 6 and Figure 1 for any run, and the marginal price of going on.
 
-In: a run's folder, or rows of validations with what had been spent. Out: a dict of rows, of the intervals between them
+In: a run's validations and its spending, or rows that hold both. Out: a dict of rows, of the intervals between them
 with their price, and of plain sentences. The price of "1% lower perplexity" compounds: a fall of ln(1 / 0.99) nats is
 one percent, so that two intervals together cost what they cost one by one; a "centibit" is 0.01 bits per byte.
 After Corrêa et al. 2024 (TeenyTinyLlama), section 4.2, who found that half of their energy bought a marginal uptick.
@@ -9,41 +9,38 @@ After Corrêa et al. 2024 (TeenyTinyLlama), section 4.2, who found that half of 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from lhama.record.energy import price_per_hour
-from lhama.record.meter import read_rows
-from lhama.record.spending import Spending, checkpoints
+from lhama.record import console
+from lhama.record.spending import AMOUNTS, Spending
 
 Json = dict[str, Any]
 Row = Mapping[str, Any]
 
 NATS_PER_PERCENT = math.log(1 / 0.99)
-SPENT = ("seconds", "kwh", "kgco2e", "money")
+SPENT = (*AMOUNTS, "money")
 
 
-def price_of_improvement(run_folder: Path, worth_gain: float | None = None) -> Json:
+def price_of_improvement(
+    validations: Iterable[Row], spending: Spending, saved: Iterable[Row], worth_gain: float
+) -> Json:
     """Say what each validation of a run had cost, and what each improvement did.
 
-    `worth_gain` is in percent of perplexity; None takes the recipe's release.worth_gain.
+    `validations` are the rows of validation.jsonl, `saved` those of spending.checkpoints; `worth_gain` is in percent
+    of perplexity.
     """
-    from lhama.plan.recipe import load
-
-    gain = load(run_folder / "recipe.toml").release.worth_gain if worth_gain is None else worth_gain
-    spending = Spending.read(run_folder)
-    saved = {row["step"]: row["checkpoint"] for row in checkpoints(run_folder)}
+    names = {row["step"]: row["checkpoint"] for row in saved}
     rows: list[Json] = []
-    for row in read_rows(run_folder / "train" / "validation.jsonl"):
+    for row in validations:
         loss, step = row.get("loss"), row.get("step")
         if not isinstance(loss, int | float) or not isinstance(step, int):
             continue  # a figure that was not finite, or of another kind
         figures = {"loss": loss, "perplexity": math.exp(loss), "bits_per_byte": row.get("bits_per_byte")}
         rows.append({"step": step, "tokens": row.get("tokens"), **figures, **spending.at(step)})
-        rows[-1] |= {"share": spending.share(step), "checkpoint": saved.get(step)}
-    return {**improvement(rows, gain), "currency": price_per_hour(run_folder)[1]}
+        rows[-1] |= {"share": spending.share(step), "checkpoint": names.get(step)}
+    return {**improvement(rows, worth_gain), "currency": spending.currency}
 
 
 def improvement(rows: Sequence[Row], worth_gain: float) -> Json:
@@ -133,11 +130,11 @@ def _words(found: Json) -> list[str]:
     priced = [one["kwh_per_percent"] for one in found["intervals"] if one["kwh_per_percent"]]
     if len(priced) > 1:
         sentences.append(
-            f"1% lower perplexity cost {_energy(priced[0])} at first and {_energy(priced[-1])} at the end, "
-            f"{priced[-1] / priced[0]:.3g} times as much."
+            f"1% lower perplexity cost {console.energy(priced[0], '.3g')} at first and "
+            f"{console.energy(priced[-1], '.3g')} at the end, {priced[-1] / priced[0]:.3g} times as much."
         )
     if worth:
-        left = "" if worth["kwh_left"] is None else f" ({_energy(worth['kwh_left'])})"
+        left = "" if worth["kwh_left"] is None else f" ({console.energy(worth['kwh_left'], '.3g')})"
         rest = "the rest" if worth["share_left"] is None else f"the last {100 * worth['share_left']:.0f}% of the {of}"
         sentences.append(
             f"After step {worth['step']:,} {rest}{left} brought {_by(worth['percent_lower'])} perplexity, less than "
@@ -150,7 +147,3 @@ def _words(found: Json) -> list[str]:
 
 def _by(percent: float) -> str:
     return f"{percent:.1f}% lower" if percent >= 0 else f"{-percent:.1f}% higher"
-
-
-def _energy(kwh: float) -> str:
-    return f"{kwh * 1000:.3g} Wh" if kwh < 0.1 else f"{kwh:.3g} kWh"

@@ -82,6 +82,7 @@ class Constant:
 
 def constant_watts(recipe: Recipe) -> Constant:
     """Derive the fallback's watts: the recipe's own, else those of the accelerator's table."""
+    from lhama.plan.bill import watts
     from lhama.plan.hardware import accelerator, cpu, this_machine
 
     hardware = recipe.hardware
@@ -89,9 +90,8 @@ def constant_watts(recipe: Recipe) -> Constant:
         chosen = accelerator(hardware.accelerator)
     except Problem:  # `auto` on a machine whose accelerator is in no table: count at least the processor
         chosen = cpu(this_machine())
-    grams = hardware.grid[0]
-    host = chosen.host_watts if hardware.host_watts is None else hardware.host_watts
-    watts = chosen.watts if hardware.watts is None else hardware.watts
+    drawn = watts(recipe, chosen)
+    host, accelerators = drawn["host"], drawn["accelerators"]
     if chosen.name == "cpu":  # the table counts the processor itself as the accelerator
-        host, watts = host + watts, 0.0
-    return Constant(host * hardware.count, watts * hardware.count, grams / GRAMS_PER_KILOGRAM, hardware.pue)
+        host, accelerators = host + accelerators, 0.0
+    return Constant(host, accelerators, hardware.grid[0] / GRAMS_PER_KILOGRAM, hardware.pue)

@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lhama.plan.problem import Problem
 from lhama.record import console
 from lhama.record.files import read_json, sha256_file, write_json, write_text
 from lhama.record.identity import Difference, differences
-from lhama.record.manifest import BEGIN, check, read_manifest
+from lhama.record.manifest import BEGIN, Json, check, read_manifest
 from lhama.record.parts import part_of, repair, set_aside
 from lhama.record.stages import Stage, precious, refusal, stage_lock
 from lhama.record.trackers import check as check_trackers
@@ -101,7 +101,7 @@ class Run:
         """Read a finished stage's outputs again; a Problem names the first file with as much as one altered byte."""
         check(self.path(stage), self._finished(stage), stage, rehash=True)
 
-    def _finished(self, stage: str) -> dict[str, Any]:
+    def _finished(self, stage: str) -> Json:
         manifest = read_manifest(self.path(stage))
         if manifest is None:
             raise Problem(f"the {stage} stage of {self.name} is not finished", remedy=f"do it with lhama {stage}")
@@ -110,7 +110,7 @@ class Run:
     def hash_inputs(self, files: Mapping[str, Path]) -> dict[str, str]:
         """Hash files by label; a file whose size and time are as before is not read again."""
         path = self.folder / "inputs.json"
-        cache: dict[str, Any] = read_json(path) if path.is_file() else {}
+        cache: Json = read_json(path) if path.is_file() else {}
         before = dict(cache)
         try:
             return {label: _hash(file, cache) for label, file in files.items()}
@@ -183,7 +183,7 @@ class Run:
             lock.free()
 
 
-def _hash(file: Path, cache: dict[str, Any]) -> str:
+def _hash(file: Path, cache: Json) -> str:
     """Hash a file through the cache, which never keeps a file young enough to change unnoticed."""
     try:
         state = file.stat()

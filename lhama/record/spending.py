@@ -1,9 +1,9 @@
 """What training had taken when it reached a step: seconds, electricity, carbon and money, to each checkpoint.
 
-In: a run's folder. Out: for any step the sums up to there. A row of the ledger ends at a moment, and metrics.jsonl
-says at which moment a step was reached; within a row the draw is taken for even. Work that was done twice counts where
-it was done: on the way to the step that was reached in the end. What was trained and then set aside by `--again` is in
-the run's totals, but on the way to no step.
+In: a run's ledgers and the rows of its metrics.jsonl. Out: for any step the sums up to there. A row of the ledger ends
+at a moment, and metrics.jsonl says at which moment a step was reached; within a row the draw is taken for even. Work
+that was done twice counts where it was done: on the way to the step that was reached in the end. What was trained and
+then set aside by `--again` is in the run's totals, but on the way to no step.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lhama.plan.problem import Problem
 from lhama.plan.schedule import tokens_after
@@ -21,6 +21,9 @@ from lhama.record.energy import JOULES_PER_KWH, LEDGER, price_per_hour
 from lhama.record.files import read_json
 from lhama.record.manifest import MANIFEST
 from lhama.record.meter import read_rows, without_lost
+
+if TYPE_CHECKING:
+    from lhama.plan.recipe import Recipe
 
 Json = dict[str, Any]
 
@@ -50,8 +53,10 @@ class Ledger:
 class Spending:
     """What training had taken at a step."""
 
-    def __init__(self, ledgers: Sequence[Sequence[Json]], metrics: Sequence[Json], price: float | None) -> None:
-        self._price = price
+    def __init__(
+        self, ledgers: Sequence[Sequence[Json]], metrics: Sequence[Json], price: float | None, currency: str = "USD"
+    ) -> None:
+        self._price, self.currency = price, currency
         books = [Ledger(rows) for rows in ledgers]
         reached = {
             int(row["step"]): moment
@@ -66,11 +71,11 @@ class Spending:
         self._metered = any(book.metered for book in books)
 
     @classmethod
-    def read(cls, run_folder: Path) -> Spending:
-        """Read a run's training: the ledger of each machine that took part, and when which step was reached."""
+    def read(cls, run_folder: Path, metrics: Sequence[Json]) -> Spending:
+        """Read the ledger of each machine that took part in a run's training; its `metrics` were read by the caller."""
         train = run_folder / "train"
         ledgers = [read_rows(path) for path in (train / LEDGER, *sorted(train.glob(f"node-*/{LEDGER}")))]
-        return cls(ledgers, read_rows(train / "metrics.jsonl"), price_per_hour(run_folder)[0])
+        return cls(ledgers, metrics, *price_per_hour(run_folder))
 
     @property
     def newest(self) -> int:
@@ -102,11 +107,8 @@ class Spending:
         return sums[position - 1] + (sums[position] - sums[position - 1]) * (step - early) / (late - early)
 
 
-def checkpoints(run_folder: Path) -> list[Json]:
+def checkpoints(recipe: Recipe, run_folder: Path, spending: Spending) -> list[Json]:
     """List the checkpoints that are there, in order, each with what training had taken when it was made."""
-    from lhama.plan.recipe import load
-
-    recipe, spending = load(run_folder / "recipe.toml"), Spending.read(run_folder)
     found = []
     for path in sorted(run_folder.glob(f"train/step-*/{MANIFEST}")):
         try:

@@ -15,37 +15,46 @@ In: a run opened for reading. Out: one JSON-able dict; nothing is written, so a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lhama.plan.problem import Problem
 from lhama.plan.schedule import total_tokens
-from lhama.record.energy import LEDGER, totals
+from lhama.record.energy import LEDGER, ledger_rows, totals
 from lhama.record.expectation import expectation
 from lhama.record.files import read_json
 from lhama.record.manifest import read_manifest
 from lhama.record.meter import read_rows, without_lost
 from lhama.record.parts import is_begun, part_of
 from lhama.record.price import price_of_improvement
+from lhama.record.run import ORDER, Run
 from lhama.record.second_reading import compare
-from lhama.record.spending import checkpoints
+from lhama.record.spending import Spending, checkpoints
 from lhama.record.stages import stage_lock
 
-if TYPE_CHECKING:
-    from lhama.record.run import Run
-
-STAGES = ("read", "corpus", "tokens", "train", "release")
+STAGES = (*ORDER, "release")
 
 Json = dict[str, Any]
 
 PACE_ROWS = 30  # the time left follows from the pace of so many newest rows, saving and validating included
 
 
-def status(run: Run) -> Json:
-    """Gather everything that a person who looks at a run wants to know."""
-    energy, plan = totals(run.folder), _json(run.folder / "plan.json")
-    train, price = _train(run, plan), price_of_improvement(run.folder)
+def status(run: Run, losses: Sequence[Json] | None = None) -> Json:
+    """Gather everything that a person who looks at a run wants to know.
+
+    `losses` are the rows of loss.jsonl, where the caller has read them already.
+    """
+    folder = run.path("train")
+    losses = read_rows(folder / "loss.jsonl") if losses is None else losses
+    validations = read_rows(folder / "validation.jsonl")
+    metrics = without_lost(read_rows(folder / "metrics.jsonl"))
+    ledger = list(ledger_rows(run.folder))
+    energy, plan = totals(run.folder, ledger), _readable(read_json, run.folder / "plan.json")
+    train = _train(run, plan, losses, validations, metrics)
+    spending = Spending.read(run.folder, metrics)
+    saved = checkpoints(run.recipe, run.folder, spending)
+    price = price_of_improvement(validations, spending, saved, run.recipe.release.worth_gain)
     return {
         "name": run.name,
         "folder": str(run.folder),
@@ -53,11 +62,11 @@ def status(run: Run) -> Json:
         "train": train,
         "energy": energy,
         "comparison": _comparison(plan, train, energy["by_stage"].get("train")),
-        "checkpoints": checkpoints(run.folder),
-        "second": compare(run.folder),
+        "checkpoints": saved,
+        "second": compare(run.recipe, ledger),
         "price": {"newest": price["intervals"][-1] if price["intervals"] else None, "words": price["words"]},
         "plan": plan,
-        "final": _json(run.path("train") / "final.json"),
+        "final": _readable(read_json, folder / "final.json"),
     }
 
 
@@ -65,7 +74,7 @@ def _stage(folder: Path, name: str) -> Json:
     """Say how far one stage is; a stage that is worked on is `working` even if an older result is there."""
     home = folder / name
     holder = stage_lock(folder, name).holder()
-    manifest = _manifest(home)
+    manifest = _readable(read_manifest, home)
     begun = part_of(home) if is_begun(part_of(home)) else home if is_begun(home) else None
     seconds = manifest["seconds"] if manifest else 0.0
     if manifest is None and begun is not None:
@@ -74,25 +83,16 @@ def _stage(folder: Path, name: str) -> Json:
     return {"name": name, "state": state, "seconds": seconds, "holder": holder}
 
 
-def _manifest(home: Path) -> Json | None:
-    try:
-        return read_manifest(home)
-    except Problem:
-        return None
-
-
-def _train(run: Run, plan: Json | None) -> Json | None:
+def _train(
+    run: Run, plan: Json | None, losses: Sequence[Json], validations: Sequence[Json], metrics: Sequence[Json]
+) -> Json | None:
     """Say how the training goes; None before its first step."""
-    folder = run.path("train")
-    losses = read_rows(folder / "loss.jsonl")
     if not losses:
         return None
     last = losses[-1]
-    metrics = without_lost(read_rows(folder / "metrics.jsonl"))
     pace, goal = _pace(metrics), total_tokens(run.recipe)
     left = max(0, goal - last["tokens"])
     size = plan["model"]["parameters"]["total"] if plan else None
-    validations = read_rows(folder / "validation.jsonl")
     return {
         "step": last["step"],
         "tokens": last["tokens"],
@@ -102,7 +102,7 @@ def _train(run: Run, plan: Json | None) -> Json | None:
         "tokens_per_second": _speed(metrics),
         "seconds_left": left / pace if pace else None,
         "validation": validations[-1] if validations else None,
-        "checkpoints": sorted(path.parent.name for path in folder.glob("step-*/manifest.json")),
+        "checkpoints": sorted(path.parent.name for path in run.path("train").glob("step-*/manifest.json")),
     }
 
 
@@ -155,9 +155,9 @@ def _pace(metrics: Sequence[Json]) -> float | None:
     return float((after - before) / (late - early)) if late > early else _speed(metrics)
 
 
-def _json(path: Path) -> Any:
-    """Read a file that need not be there, nor whole while it is made."""
+def _readable(read: Callable[[Path], Any], path: Path) -> Any:
+    """Read what need not be there, nor be whole while it is made; None where it is not."""
     try:
-        return read_json(path)
+        return read(path)
     except Problem:
         return None

@@ -36,8 +36,9 @@ def show_status(run: Run) -> None:
     """Show where a run stands; in a terminal, for as long as it works."""
 
     def draw() -> bool:
-        state = status(run)
-        status_tables(state, _losses(run))
+        losses = read_rows(run.path("train") / "loss.jsonl")
+        state = status(run, losses)
+        status_tables(state, [row["loss"] for row in losses if row.get("loss") is not None])
         return any(stage["state"] == "working" for stage in state["stages"])
 
     console.watch(draw, EVERY_SECONDS)
@@ -61,11 +62,6 @@ def status_tables(state: Json, losses: Sequence[float] = ()) -> None:
         _comparison(state, under_way)
     for line in _notes(state):
         console.plain(line)
-
-
-def _losses(run: Run) -> list[float]:
-    rows = read_rows(run.path("train") / "loss.jsonl")
-    return [row["loss"] for row in rows if row.get("loss") is not None]
 
 
 def _training_rows(train: Json, losses: Sequence[float], working: bool) -> list[tuple[str, str]]:

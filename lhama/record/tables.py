@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10}, "\N{REPLACEMENT CHARACTER}")
-EXCERPT = 400  # characters of a batch's row that are shown
+EXCERPT = 400  # characters of a document or of a batch's row that are shown
 
 
 def plan_tables(plan: Json) -> None:
@@ -43,7 +43,7 @@ def batch_rows(step: int, rows: list[Json]) -> None:
         place = f"row {number}  source {row['source']}  epoch {row['epoch']}  documents {documents}"
         console.plain(place)
         text = " | ".join(text.strip() for text in row["texts"])
-        console.plain("    " + text[:EXCERPT].replace("\n", "\n    ") + ("..." if len(text) > EXCERPT else ""))
+        console.plain(_excerpt(text))
 
 
 def document_rows(found: Json) -> None:
@@ -55,9 +55,13 @@ def document_rows(found: Json) -> None:
         place = f"{row['file']}:{row['line']}" if "file" in row else row["url"]
         parts = [row["source"], row["id"], place, row.get("detail")]
         console.plain(_harmless("  ".join(part for part in parts if part)))
-        text = row["text"].strip()
-        shortened = text[:EXCERPT] + ("..." if len(text) > EXCERPT else "")
-        console.plain("    " + _harmless(shortened).replace("\n", "\n    "))
+        console.plain(_excerpt(row["text"].strip()))
+
+
+def _excerpt(text: str) -> str:
+    """Show the beginning of a text, set in from the left."""
+    shortened = text[:EXCERPT] + ("..." if len(text) > EXCERPT else "")
+    return "    " + _harmless(shortened).replace("\n", "\n    ")
 
 
 def _harmless(text: str) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lhama.plan.recipe import Recipe
+from lhama.record.reading import GRAMS_PER_KILOGRAM
 from lhama.release import licences
 from lhama.release.card_text import prose
 from lhama.release.facts import Facts, number, read
 
-GRAMS_PER_KILOGRAM = 1000
 # What JSON allows as it is and YAML does not, or folds: DEL, C1 controls, line separators, half surrogates and such.
 UNPRINTABLE = (*range(0x7F, 0xA0), *range(0xD800, 0xE000), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)
 

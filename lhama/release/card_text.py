@@ -5,10 +5,12 @@ close. What is not known is said to be unknown.
 """
 
 import re
+from collections.abc import Callable
 
 from lhama.record.page import numerals
+from lhama.record.run import ORDER
 from lhama.release import licences
-from lhama.release.facts import STAGES, Facts, Use, items, number, pairs, words
+from lhama.release.facts import Facts, Use, items, number, pairs, words
 from lhama.release.sections.tales import good, held_out
 
 SPECIAL = re.compile(r"([\\`*_\[\]|~$])")  # wherever they stand
@@ -55,6 +57,10 @@ def _table(columns: list[str], rows: list[list[str]], figures: int = 0) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _known(amount: float | None, say: Callable[[float], str]) -> str:
+    return "unknown" if amount is None else say(amount)
+
+
 def _what(facts: Facts) -> str:
     shape, sequence = facts.recipe.model, facts.recipe.tokens.sequence
     size = f" with {numerals.large(facts.parameters)} parameters" if facts.parameters else ""
@@ -89,13 +95,12 @@ def _data(facts: Facts) -> str:
     rows = []
     for source in facts.recipe.corpus.source:
         row = counts.get(source.name, {})
-        kept, size = number(row, "kept"), number(row, "bytes_out")
         rows.append(
             [
                 inline(source.name),
                 inline(source.license or "unknown"),
-                "unknown" if kept is None else numerals.whole(kept),
-                "unknown" if size is None else numerals.size(size),
+                _known(number(row, "kept"), numerals.whole),
+                _known(number(row, "bytes_out"), numerals.size),
             ]
         )
     parts = ["## Training data", _table(["Source", "Licence", "Documents", "Text"], rows, figures=2)]
@@ -166,8 +171,8 @@ def _energy(facts: Facts) -> str:
             inline(name),
             " and ".join(use.methods) or "not recorded",
             numerals.duration(use.seconds),
-            "unknown" if use.kwh is None else numerals.energy(use.kwh),
-            "unknown" if use.kgco2e is None else numerals.carbon(use.kgco2e),
+            _known(use.kwh, numerals.energy),
+            _known(use.kgco2e, numerals.carbon),
         ]
 
     rows = [row(name, use) for name, use in facts.uses.items()]
@@ -190,7 +195,7 @@ def _limits(facts: Facts) -> str:
 
 
 def _again(facts: Facts) -> str:
-    rows = [[f"{stage} stage", f"`{identity}`"] for stage in STAGES if (identity := _hash(facts, stage))]
+    rows = [[f"{stage} stage", f"`{identity}`"] for stage in ORDER if (identity := _hash(facts, stage))]
     versions = pairs(facts.manifests["train"], "versions")
     known = ", ".join(f"{inline(str(name))} {inline(str(version))}" for name, version in versions.items())
     parts = ["## Doing it again", fence(f"lhama run {facts.recipe.name}.toml", "sh")]

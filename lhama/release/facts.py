@@ -18,12 +18,13 @@ from typing import Any
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.record import second_reading
-from lhama.record.energy import LEDGER, totals
+from lhama.record.energy import LEDGER, ledger_rows, totals
 from lhama.record.files import read_json
 from lhama.record.meter import read_rows, without_lost
 from lhama.record.price import price_of_improvement
+from lhama.record.run import ORDER
+from lhama.record.spending import Spending, checkpoints
 
-STAGES = ("read", "corpus", "tokens", "train")
 DOCUMENTS = (
     "plan.json",
     "tune.json",
@@ -31,7 +32,7 @@ DOCUMENTS = (
     "tokens/tokens.json",
     "tokens/fertility.json",
     "train/final.json",
-    *(f"{stage}/manifest.json" for stage in STAGES),
+    *(f"{stage}/manifest.json" for stage in ORDER),
 )
 COMPARISON = "tokenizers.json"  # of the publication itself: it is measured when the page is made
 ROWS = ("train/loss.jsonl", "train/validation.jsonl", "train/samples.jsonl", "train/metrics.jsonl")
@@ -214,7 +215,9 @@ def read(recipe: Recipe, folder: Path, release: Path | None = None) -> Facts:
     damaged: list[str] = []
     documents = {name: _document(folder, name, damaged) for name in DOCUMENTS}
     rows = {name: read_rows(folder / name) for name in ROWS}
-    spent = totals(folder)
+    metrics = without_lost(rows["train/metrics.jsonl"])
+    ledger = list(ledger_rows(folder))
+    spent = totals(folder, ledger)
     return Facts(
         recipe=recipe,
         folder=folder,
@@ -224,16 +227,16 @@ def read(recipe: Recipe, folder: Path, release: Path | None = None) -> Facts:
         tokens=documents["tokens/tokens.json"],
         fertility=documents["tokens/fertility.json"],
         final=documents["train/final.json"],
-        manifests={stage: documents[f"{stage}/manifest.json"] for stage in STAGES},
+        manifests={stage: documents[f"{stage}/manifest.json"] for stage in ORDER},
         losses=rows["train/loss.jsonl"],
         validations=rows["train/validation.jsonl"],
         samples=rows["train/samples.jsonl"],
-        metrics=without_lost(rows["train/metrics.jsonl"]),
+        metrics=metrics,
         uses=_uses(spent),
         hows=[how for how in spent.get("hows", ()) if isinstance(how, str)],
-        second_readings=second_reading.compare(folder),
+        second_readings=second_reading.compare(recipe, ledger),
         comparison=_document(release or folder / "release", COMPARISON, damaged),
-        price=_price(recipe, folder, damaged),
+        price=_price(recipe, folder, rows["train/validation.jsonl"], metrics, damaged),
         currency=words(spent, "currency") or recipe.budget.currency,
         damaged=damaged,
     )
@@ -259,10 +262,14 @@ def _document(folder: Path, name: str, damaged: list[str]) -> Row:
     return document
 
 
-def _price(recipe: Recipe, folder: Path, damaged: list[str]) -> Row:
+def _price(
+    recipe: Recipe, folder: Path, validations: Sequence[Row], metrics: Sequence[dict[str, Any]], damaged: list[str]
+) -> Row:
     """Work out what improvements cost; rows that make no sense leave the page without a price, and it says so."""
     try:
-        return price_of_improvement(folder, recipe.release.worth_gain)
+        spending = Spending.read(folder, metrics)
+        saved = checkpoints(recipe, folder, spending)
+        return price_of_improvement(validations, spending, saved, recipe.release.worth_gain)
     except (Problem, OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
         damaged.append("what the improvements cost")
         return {}
@@ -283,7 +290,7 @@ def _weights(path: Path) -> int | None:
 def _uses(spent: Row) -> dict[str, Use]:
     """Read the ledger's sums by stage, in the order of work; the publication, still at work, is left out."""
     by_stage = {name: entry for name, entry in pairs(spent, "by_stage").items() if name != "release"}
-    order = [*(stage for stage in STAGES if stage in by_stage), *(name for name in by_stage if name not in STAGES)]
+    order = [*(stage for stage in ORDER if stage in by_stage), *(name for name in by_stage if name not in ORDER)]
     return {name: _use(by_stage[name]) for name in order}
 
 

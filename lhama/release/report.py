@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lhama.plan.recipe import Recipe
 from lhama.record.page import numerals
-from lhama.record.page.markup import Child, Markup, tag, value
+from lhama.record.page.markup import Child, Markup, tag, tile, value_or_dash
 from lhama.record.page.shell import whole_page
 from lhama.release.facts import Facts, number, read, words
 from lhama.release.sections import corpus, costs, hardware, planned, reproduce, samples, tales, tokens, training
@@ -90,7 +90,7 @@ def _tiles(facts: Facts) -> Markup:
         _tile(
             "Bits per byte",
             facts.bits_per_byte,
-            lambda bits: numerals.fixed(bits, 3),
+            numerals.to_places(3),
             "on held-out text",
             "bits-per-byte",
         ),
@@ -116,11 +116,7 @@ def _tiles(facts: Facts) -> Markup:
 
 
 def _tile(name: str, amount: float | None, say: Callable[[float], str], note: str, id_: str) -> Markup:
-    shown = value("–" if amount is None else say(amount), amount, id_)
-    words = note if amount is not None else "not known"
-    return tag(
-        "div", tag("dt", name), tag("dd", shown), tag("dd", words, class_="note") if words else None, class_="tile"
-    )
+    return tile(name, value_or_dash(amount, say, id_), "not known" if amount is None else note)
 
 
 def _layers(facts: Facts) -> str:

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +13,10 @@ from lhama.corpus.show import show_documents
 from lhama.plan.problem import Problem
 from lhama.record.tables import document_rows
 from tests.corpus.conftest import MakeCorpus
+from tests.page import Page
 
-VOID = {"meta", "br"}
 HOSTILE = "\"><img src=x onerror=alert(1)></script><script>alert(2)</script></style><!-- \x00 \u202e {{7*7}} &lt; ' `"
 REFERENCES = {"src", "srcset", "action", "data", "poster", "formaction", "background", "xlink:href"}
-
-
-class Page(HTMLParser):
-    """What a browser would see: every element closed, its attributes, the numbers behind `data`, and the text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.values: dict[str, float] = {}
-        self.said = ""
-        self.feed(text)
-        self.close()
-        assert self.open == [], f"not closed: {self.open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        self.elements.append((tag, attributes))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "data" and "id" in attributes:
-            self.values[attributes["id"]] = float(attributes["value"])
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self.open or self.open[-1] not in ("style", "script"):
-            self.said += data
-
-    def chapters(self) -> list[str]:
-        return [attributes["id"] for name, attributes in self.elements if name == "section"]
 
 
 def source(name: str) -> dict[str, Any]:

@@ -153,6 +153,7 @@ def test_numbers_as_people_say_them() -> None:
     assert [console.duration(s) for s in (0.2, 59, 60, 3599, 3600, 90000, 270000)] == [
         "0 s", "59 s", "1 min 00 s", "59 min 59 s", "1 h 00 min", "1 d 1 h", "3 d 3 h",
     ]  # fmt: skip
+    assert [console.energy(kwh, ".3g") for kwh in (0.0012345, 0.5, 6.044)] == ["1.23 Wh", "0.5 kWh", "6.04 kWh"]
     assert [console.energy(kwh) for kwh in (0.0, 0.00123, 0.5, 115.69)] == [
         "0.00 Wh", "1.23 Wh", "0.50 kWh", "115.69 kWh",
     ]  # fmt: skip

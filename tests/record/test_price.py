@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lhama.record.meter import append_row
+from lhama.record.meter import append_row, read_rows
 from lhama.record.price import improvement, price_of_improvement
 from lhama.record.run import Run
+from lhama.record.spending import Spending, checkpoints
 from tests.record.conftest import MakeRecipe
 from tests.record.test_spending import LEDGER, reached
 
@@ -100,7 +101,7 @@ def test_prices_add_up(perplexities: list[float]) -> None:
 
 
 def test_a_run_s_folder_is_read(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    run = Run.open(make_recipe("release.worth_gain=60"), tmp_path)
+    run = Run.open(make_recipe(), tmp_path)
     train = run.folder / "train"
     train.mkdir()
     for entry in LEDGER:
@@ -110,10 +111,15 @@ def test_a_run_s_folder_is_read(make_recipe: MakeRecipe, tmp_path: Path) -> None
     append_row(train / "validation.jsonl", {"step": 2, "tokens": 200, "loss": math.log(8), "bits_per_byte": 1.5})
     append_row(train / "validation.jsonl", {"step": 3, "tokens": 300, "loss": None})
     append_row(train / "validation.jsonl", {"step": 4, "tokens": 400, "loss": math.log(4), "bits_per_byte": 1.0})
-    found = price_of_improvement(run.folder)
+    (train / "step-0000004").mkdir()
+    (train / "step-0000004" / "manifest.json").write_text('{"step": 4}')
+    spending = Spending.read(run.folder, read_rows(train / "metrics.jsonl"))
+    saved = checkpoints(run.recipe, run.folder, spending)
+    found = price_of_improvement(read_rows(train / "validation.jsonl"), spending, saved, worth_gain=60)
+    assert [one["checkpoint"] for one in found["rows"]] == [None, "step-0000004"]
     assert [one["perplexity"] for one in found["rows"]] == pytest.approx([8.0, 4.0])
     assert [one["kwh"] for one in found["rows"]] == pytest.approx([0.4, 0.6])
     assert [one["share"] for one in found["rows"]] == pytest.approx([0.4 / 0.6, 1.0])
     assert found["intervals"][0]["percent_lower"] == pytest.approx(50)
-    assert found["worth"]["step"] == 2, "halving it is less than the 60% that the recipe asks for"
+    assert found["worth"]["step"] == 2, "halving it is less than the 60% that are asked for"
     assert found["currency"] == "USD"

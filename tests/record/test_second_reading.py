@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lhama.record.counters import Count, Counters
-from lhama.record.energy import Ledger, totals
+from lhama.record.energy import Ledger, ledger_rows, totals
 from lhama.record.meter import append_row, read_rows
 from lhama.record.reading import Constant
 from lhama.record.run import Run
@@ -24,7 +24,7 @@ def test_sums_are_compared_over_the_rows_that_have_both(make_recipe: MakeRecipe,
     append_row(ledger, {"time": "1", **ROW, "second": {"gpu_kwh": 0.33, "cpu_kwh": 0.1}})
     append_row(ledger, {"time": "2", **ROW, "second": {"gpu_kwh": 0.27}})
     append_row(ledger, {"time": "3", **ROW})
-    processor, accelerators, wall = compare(run.folder)
+    processor, accelerators, wall = compare(run.recipe, ledger_rows(run.folder))
     assert (processor["of"], processor["ledger_kwh"], processor["second_kwh"]) == ("processor", 0.2, 0.1)
     assert processor["ratio"] == pytest.approx(2.0) and "the ledger has 100% more" in processor["words"]
     assert accelerators["by"] == "NVML energy counter"
@@ -39,7 +39,7 @@ def test_without_a_second_reading_there_is_no_comparison(make_recipe: MakeRecipe
     run = Run.open(make_recipe(), tmp_path)
     (run.folder / "train").mkdir()
     append_row(run.folder / "train" / "energy.jsonl", {"time": "1", **ROW})
-    assert compare(run.folder) == []
+    assert compare(run.recipe, ledger_rows(run.folder)) == []
 
 
 def test_the_ledger_writes_what_counters_showed_between_its_rows(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lhama.record.meter import append_row
+from lhama.record.meter import append_row, read_rows
 from lhama.record.run import Run
 from lhama.record.spending import Spending, checkpoints
 from tests.record.conftest import MakeRecipe
@@ -84,7 +84,8 @@ def test_checkpoints_are_listed_with_their_share(make_recipe: MakeRecipe, tmp_pa
         append_row(train / "energy.jsonl", row)
     for row in (reached(10, 1), reached(15, 2), reached(30, 4)):
         append_row(train / "metrics.jsonl", row)
-    first, second = checkpoints(run.folder)
+    spending = Spending.read(run.folder, read_rows(train / "metrics.jsonl"))
+    first, second = checkpoints(run.recipe, run.folder, spending)
     assert (first["checkpoint"], first["suite"], first["tokens"]) == ("step-0000002", False, 2 * 8192)
     assert first["share"] == pytest.approx(0.25 / 0.6)
     assert (second["suite"], second["share"]) == (True, 1.0)

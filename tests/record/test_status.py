@@ -110,6 +110,16 @@ def test_the_screen_says_it_all_in_eighty_by_forty(
         assert said in text, said
 
 
+def test_the_recipe_says_which_gain_is_worth_its_price(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    """The perplexity falls by 1 - exp(-0.5), which are 39%: less than 60%."""
+    run = Run.open(make_recipe("release.worth_gain=60"), tmp_path)
+    with Meter(run.path("train")) as meter:
+        meter.validation(1, 8192, loss=3.0)
+        meter.validation(2, 16384, loss=2.5)
+    said = "After step 1 the rest brought 39.3% lower perplexity, less than the 60% that would have been worth it."
+    assert status(run)["price"]["words"] == [said]
+
+
 def test_watching_ends_with_the_work_and_leaves_it_in_peace(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = iter([True, True, False])
     monkeypatch.setattr(console, "is_terminal", lambda: True)

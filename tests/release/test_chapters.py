@@ -9,7 +9,8 @@ from typing import Any
 from lhama.release.facts import read
 from lhama.release.report import page, write_report
 from lhama.release.sections.samples import story
-from tests.release.reading import MakeRun, Page, document, rows
+from tests.page import Page
+from tests.release.reading import MakeRun, document, rows
 
 COMPARED = {
     "words": 7400,

@@ -15,7 +15,8 @@ import pytest
 from lhama.plan.recipe import load
 from lhama.release.facts import Facts, number, read
 from lhama.release.report import page, write_report
-from tests.release.reading import MakeRun, Page, document, rows
+from tests.page import Page
+from tests.release.reading import MakeRun, document, rows
 from tests.release.test_chapters import COMPARED, TUNED
 
 

@@ -5,10 +5,11 @@ it comes from, so it is escaped at the one place where an element is made. There
 handlers, which the page's Content-Security-Policy forbids anyhow.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 
 VOID = {"meta", "br"}
+DASH = "–"  # where a figure would stand that is not known
 
 
 class Markup(str):
@@ -49,6 +50,11 @@ def value(words: str, number: float | None, id_: str | None = None) -> Markup:
     return tag("data", words, value=repr(number), id=id_)
 
 
+def value_or_dash(number: float | None, say: Callable[[float], str], id_: str | None = None) -> Markup:
+    """Write a number in the words that `say` finds for it; a dash where it is not known."""
+    return value(DASH if number is None else say(number), number, id_)
+
+
 def table(
     columns: Iterable[str],
     rows: Iterable[Iterable[Child]],
@@ -83,6 +89,17 @@ def figure(title: str, sentence: Child, *drawings: Child) -> Markup:
     """Put a drawing below its title and the sentence that says how to read it."""
     words = tag("figcaption", tag("b", title), " " if sentence else None, sentence)
     return tag("figure", words, *drawings)
+
+
+def legend(parts: Iterable[tuple[str, Child]]) -> Markup:
+    """List the colours of a drawing, by their class, with what each means."""
+    return tag("ul", *(tag("li", tag("i", class_=tint), words) for tint, words in parts), class_="legend")
+
+
+def tile(name: str, shown: Markup, note: str) -> Markup:
+    """Make one of the figures that stand large at the top of a page, with a small note below it."""
+    below = tag("dd", note, class_="note") if note else None
+    return tag("div", tag("dt", name), tag("dd", shown), below, class_="tile")
 
 
 def missing(sentence: str) -> Markup:

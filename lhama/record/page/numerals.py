@@ -6,6 +6,7 @@ not 1,000 kB), so the unit is chosen after rounding.
 """
 
 import math
+from collections.abc import Callable
 
 SPACE = "\u00a0"  # no-break; the narrow one, U+202F, is missing in many fonts and then looks like none
 MINUS = "\u2212"
@@ -61,6 +62,11 @@ def whole(value: float) -> str:
 def fixed(value: float, places: int) -> str:
     """Write a number with so many decimal places."""
     return f"{value:,.{places}f}".replace("-", MINUS)
+
+
+def to_places(places: int) -> Callable[[float], str]:
+    """Make the function that writes numbers with so many decimal places."""
+    return lambda value: fixed(value, places)
 
 
 def large(value: float, short: bool = False) -> str:

@@ -5,7 +5,19 @@ neither trained on nor dropped, so a bar has three parts and they add up to what
 """
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, tag, value
+from lhama.record.page.markup import (
+    Child,
+    Markup,
+    figure,
+    folded,
+    join,
+    legend,
+    missing,
+    section,
+    tag,
+    value,
+    value_or_dash,
+)
 from lhama.record.page.shortened import bars, long_table
 from lhama.release import licences
 from lhama.release.facts import Facts, Row, items, number, pairs, words
@@ -62,29 +74,21 @@ def _funnel(sources: list[Row]) -> Markup:
     ]
     shown = [(tint, amount, f"{numerals.whole(amount)} {what}") for tint, amount, what in parts]
     bytes_in = _sum(sources, "bytes_in")
-    amount = f", {numerals.size(bytes_in)} of text," if bytes_in else ""
+    size = f", {numerals.size(bytes_in)} of text," if bytes_in else ""
     sentence = join(
         [
             "Of ",
-            value(f"{numerals.whole(came)} documents{amount}", came, "documents-in"),
+            value(f"{numerals.whole(came)} documents{size}", came, "documents-in"),
             " that came in. Held-out documents are chosen by a hash before cleaning, and no copy of them stays in "
             "training.",
         ]
     )
-    legend = tag(
-        "ul",
-        *(
-            tag(
-                "li",
-                tag("i", class_=tint),
-                value(numerals.whole(amount), amount, f"documents-{tint}"),
-                f" {what} ({numerals.percent(amount / came)})" if came else f" {what}",
-            )
-            for tint, amount, what in parts
-        ),
-        class_="legend",
-    )
-    return figure("What became of the documents", sentence, figures.stacked("Documents", shown), legend)
+    said: list[tuple[str, Child]] = []
+    for tint, amount, what in parts:
+        share = f" ({numerals.percent(amount / came)})" if came else ""
+        count = value(numerals.whole(amount), amount, f"documents-{tint}")
+        said.append((tint, join([count, f" {what}{share}"])))
+    return figure("What became of the documents", sentence, figures.stacked("Documents", shown), legend(said))
 
 
 def _sources(sources: list[Row]) -> Markup:
@@ -110,9 +114,7 @@ def _language(source: Row) -> str:
 
 def _cell(source: Row, key: str) -> Markup:
     amount = number(source, key) if key else sum(dropped(source).values())
-    if amount is None:
-        return tag("span", "–")
-    return value(numerals.size(amount) if key.startswith("bytes") else numerals.whole(amount), amount)
+    return value_or_dash(amount, numerals.size if key.startswith("bytes") else numerals.whole)
 
 
 def reason_words(reason: str) -> str:

@@ -6,7 +6,7 @@ In: the energy ledgers. Out: bars and a table. All work counts, work that was do
 from collections.abc import Callable
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value
+from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value_or_dash
 from lhama.release.facts import Facts, Use, words
 from lhama.release.sections.price import price
 
@@ -56,8 +56,7 @@ def _row(name: str, use: Use, currency: str) -> list[Child]:
         (use.kgco2e, numerals.carbon),
         (use.money, lambda amount: numerals.money(amount, currency)),
     )
-    cells = [value("–" if amount is None else say(amount), amount) for amount, say in amounts]
-    return [name, method_words(use), *cells]
+    return [name, method_words(use), *(value_or_dash(amount, say) for amount, say in amounts)]
 
 
 def _method(facts: Facts) -> Markup:

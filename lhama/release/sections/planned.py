@@ -12,7 +12,19 @@ from statistics import median
 
 from lhama.plan.scaling import in_range
 from lhama.record.page import numerals
-from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value
+from lhama.record.page.markup import (
+    Child,
+    Markup,
+    figure,
+    join,
+    legend,
+    missing,
+    section,
+    table,
+    tag,
+    value,
+    value_or_dash,
+)
 from lhama.record.page.shares import Row, Share, shares
 from lhama.release.facts import Facts, items, number, pairs, words
 from lhama.release.sections.training import points
@@ -32,8 +44,9 @@ class Line:
     @property
     def ratio(self) -> float | None:
         """The record as a share of the plan, where both are above nothing."""
-        known = self.planned is not None and self.came is not None and self.planned > 0 and self.came >= 0
-        return self.came / self.planned if known and self.came is not None and self.planned is not None else None
+        if self.planned is None or self.came is None or self.planned <= 0 or self.came < 0:
+            return None
+        return self.came / self.planned
 
 
 def planned(facts: Facts) -> Markup:
@@ -43,7 +56,13 @@ def planned(facts: Facts) -> Markup:
     lines = [line for line in compared(facts) if line.planned is not None or line.came is not None]
     chart = _chart([line for line in lines if line.ratio is not None and line.came])
     rows: list[list[Child]] = [
-        [line.name, _said(line, line.planned), _said(line, line.came), _share(line)] for line in lines
+        [
+            line.name,
+            value_or_dash(line.planned, line.say),
+            value_or_dash(line.came, line.say),
+            value_or_dash(line.ratio, _whole_percent),
+        ]
+        for line in lines
     ]
     return section(
         "plan",
@@ -109,17 +128,12 @@ def _chart(lines: list[Line]) -> Markup | None:
         rows.append(Row(line.name, f"{line.say(amounts[1])} (planned {line.say(amounts[0])})", bars))
     if not rows:
         return None
-    legend = tag("ul", *(tag("li", tag("i", class_=tint), word) for tint, word in LABELS), class_="legend")
     sentence = "What training took and reached, below what the plan said before it began; each pair has its own scale."
-    return figure("What was planned and what came", sentence, shares("Plan and record", rows), legend)
+    return figure("What was planned and what came", sentence, shares("Plan and record", rows), legend(LABELS))
 
 
-def _said(line: Line, amount: float | None) -> Markup:
-    return value("–" if amount is None else line.say(amount), amount)
-
-
-def _share(line: Line) -> Markup:
-    return value("–" if line.ratio is None else f"{numerals.whole(100 * line.ratio)}{numerals.SPACE}%", line.ratio)
+def _whole_percent(share: float) -> str:
+    return f"{numerals.whole(100 * share)}{numerals.SPACE}%"
 
 
 def _note(facts: Facts) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, table, tag, value
+from lhama.record.page.markup import DASH, Child, Markup, figure, folded, join, missing, table, tag, value_or_dash
 from lhama.release.facts import Facts, Row, items, number
 
 FEWEST = 2
@@ -44,7 +44,7 @@ def _curve(facts: Facts, rows: list[Row]) -> Markup | None:
     places = 3 if up == "bits_per_byte" else 2
     mark = _mark(facts.price, rows, across, scale)
     line = figures.Curve([(x * scale, y) for x, y in points], dots=len(points) <= 60, mark=mark)
-    y_axis = figures.Axis(f"{name}, logarithmic", lambda amount: numerals.fixed(amount, places), logarithmic=True)
+    y_axis = figures.Axis(f"{name}, logarithmic", numerals.to_places(places), logarithmic=True)
     texts = [_said(row, facts.currency) for row in rows if number(row, across) is not None]
     drawing = figures.curve(
         "Quality and its price",
@@ -107,20 +107,16 @@ def _table(facts: Facts, rows: list[Row]) -> Markup:
 def _line(row: Row, interval: Row, paid: bool, currency: str) -> list[Child]:
     step, fell = number(row, "step"), number(interval, "percent_lower")
     cells = [
-        _cell(number(row, "perplexity"), lambda amount: numerals.fixed(amount, 2)),
-        _cell(number(row, "bits_per_byte"), lambda amount: numerals.fixed(amount, 3)),
-        _cell(number(row, "kwh"), numerals.energy),
-        _cell(number(row, "kgco2e"), numerals.carbon),
+        value_or_dash(number(row, "perplexity"), numerals.to_places(2)),
+        value_or_dash(number(row, "bits_per_byte"), numerals.to_places(3)),
+        value_or_dash(number(row, "kwh"), numerals.energy),
+        value_or_dash(number(row, "kgco2e"), numerals.carbon),
     ]
     if paid:
-        cells.append(_cell(number(row, "money"), lambda amount: numerals.money(amount, currency)))
-    cells.append(_cell(fell, lambda amount: f"{numerals.fixed(amount, 1)}{numerals.SPACE}%"))
+        cells.append(value_or_dash(number(row, "money"), lambda amount: numerals.money(amount, currency)))
+    cells.append(value_or_dash(fell, lambda amount: f"{numerals.fixed(amount, 1)}{numerals.SPACE}%"))
     each, each_paid = number(interval, "kwh_per_percent"), number(interval, "money_per_percent")
-    cost = _cell(each, numerals.energy)
+    cost = value_or_dash(each, numerals.energy)
     if paid and each_paid is not None:
-        cost = join([cost, ", ", _cell(each_paid, lambda amount: numerals.money(amount, currency))])
-    return ["–" if step is None else numerals.whole(step), *cells, cost]
-
-
-def _cell(amount: float | None, say: Callable[[float], str]) -> Markup:
-    return value("–" if amount is None else say(amount), amount)
+        cost = join([cost, ", ", value_or_dash(each_paid, lambda amount: numerals.money(amount, currency))])
+    return [DASH if step is None else numerals.whole(step), *cells, cost]

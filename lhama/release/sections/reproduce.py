@@ -15,8 +15,9 @@ from lhama.plan.layout import Recipe
 from lhama.plan.writing import dumps
 from lhama.record.page import figures, numerals
 from lhama.record.page.markup import Child, Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.record.run import ORDER
 from lhama.release.comparison import NAMES as TOKENIZERS
-from lhama.release.facts import STAGES, Facts, Row, number, pairs, words
+from lhama.release.facts import Facts, Row, number, pairs, words
 
 Part = TypeVar("Part", bound=Section)
 LARGEST = 12
@@ -24,7 +25,7 @@ LARGEST = 12
 
 def files(facts: Facts) -> Markup:
     """Show how large each stage's result is, and the largest files."""
-    sizes = {stage: outputs(facts.manifests[stage]) for stage in STAGES}
+    sizes = {stage: outputs(facts.manifests[stage]) for stage in ORDER}
     rows = [(stage, total, numerals.size(total)) for stage, found in sizes.items() if (total := sum(found.values()))]
     if not rows:
         return section("files", "Files", missing("No stage has finished yet, so no list of files was written."))
@@ -134,7 +135,7 @@ def _last_name(path: str) -> str:
 def _hashes(facts: Facts, recipe: str) -> Markup:
     """List what names the run beyond doubt: the recipe as it stands above, each stage's result, and the weights."""
     rows: list[list[Child]] = []
-    for stage in STAGES:
+    for stage in ORDER:
         identity = words(facts.manifests[stage], "identity")
         if identity:
             rows.append([f"{stage} stage", tag("span", identity, class_="hash")])
@@ -152,7 +153,7 @@ def _weights_name(facts: Facts) -> str:
 
 
 def _versions(facts: Facts) -> Markup | None:
-    stages = [stage for stage in STAGES if pairs(facts.manifests[stage], "versions")]
+    stages = [stage for stage in ORDER if pairs(facts.manifests[stage], "versions")]
     names = list(dict.fromkeys(name for stage in stages for name in pairs(facts.manifests[stage], "versions")))
     rows: list[list[Child]] = []
     for name in names:

@@ -7,7 +7,19 @@ the TeenyTinyLlama paper were counted on a text that nobody else has; they are q
 """
 
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Child, Markup, figure, join, missing, section, table, tag, value
+from lhama.record.page.markup import (
+    DASH,
+    Child,
+    Markup,
+    figure,
+    join,
+    missing,
+    section,
+    table,
+    tag,
+    value,
+    value_or_dash,
+)
 from lhama.record.page.shortened import bars, long_table
 from lhama.release.facts import Facts, Row, items, number, pairs, words
 
@@ -73,11 +85,11 @@ def _streams(facts: Facts, rows: list[Row]) -> Markup | None:
         counts = [number(row, key) for key in ("documents", "tokens", "bytes")]
         count, size = counts[1], counts[2]
         each = size / count if count and size else None
-        cells = [value("–" if amount is None else numerals.whole(amount), amount) for amount in counts[:2]]
-        cells.append(value("–" if each is None else numerals.fixed(each, 2), each))
+        cells = [value_or_dash(amount, numerals.whole) for amount in counts[:2]]
+        cells.append(value_or_dash(each, numerals.to_places(2)))
         name = words(row, "name")
         read = number(facts.final, "epochs", name)
-        cells.append(value("–" if read is None else numerals.significant(read), read))
+        cells.append(value_or_dash(read, numerals.significant))
         lines.append([name or "unnamed", *cells])
     columns = ["Training text as tokens", "Documents", "Tokens", "Bytes per token", "Times read"]
     return long_table(columns, lines, "sources as tokens")
@@ -123,25 +135,20 @@ def _table(facts: Facts, counted: list[Row]) -> Markup:
     lines: list[list[Child]] = []
     for row in counted:
         amounts = [number(row, key) for key in ("vocabulary", "tokens", "tokens_per_word", "fewer")]
-        cells = [value("–" if one is None else say(one), one) for one, say in zip(amounts, SAYS, strict=True)]
-        lines.append([_name(row), *cells])
+        lines.append([_name(row), *map(value_or_dash, amounts, SAYS)])
     for name, tokens_, size in QUOTED if facts.recipe.language == "pt" else ():
         each = tokens_ / QUOTED_WORDS
         cells = [value(numerals.whole(size), size), value(numerals.whole(tokens_), tokens_)]
         quoted = join([name, tag("small", "quoted, other text")])
-        lines.append([quoted, *cells, value(numerals.fixed(each, 2), each), tag("span", "–")])
+        lines.append([quoted, *cells, value(numerals.fixed(each, 2), each), tag("span", DASH)])
     return table(columns, lines, compact=True)
-
-
-def _two_places(amount: float) -> str:
-    return numerals.fixed(amount, 2)
 
 
 def _percent(share: float) -> str:
     return numerals.percent(share) if share >= 0 else f"{numerals.percent(-share)} more"
 
 
-SAYS = (numerals.whole, numerals.whole, _two_places, _percent)
+SAYS = (numerals.whole, numerals.whole, numerals.to_places(2), _percent)
 
 
 def _note(facts: Facts, counted: list[Row]) -> Markup | None:

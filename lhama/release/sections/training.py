@@ -5,20 +5,16 @@ the loss of a step is the mean over that step's own rows, so it jumps; where the
 neighbours are merged into their mean and the shade behind it is their range.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from lhama.plan.recipe import Recipe
 from lhama.record.page import figures, numerals
-from lhama.record.page.markup import Markup, figure, folded, join, missing, section, table, tag, value
+from lhama.record.page.markup import Markup, figure, folded, join, missing, section, table, tag, value, value_or_dash
 from lhama.record.page.shortened import bars
 from lhama.release.facts import Facts, Row, number, pairs
 
 TOKENS = figures.Axis("tokens seen", numerals.tick, from_zero=True)
 FEWEST_FOR_CURVE = 2
-
-
-def _text(places: int) -> Callable[[float], str]:
-    return lambda amount: numerals.fixed(amount, places)
 
 
 def points(rows: Sequence[Row], key: str) -> list[tuple[float, float]]:
@@ -51,7 +47,7 @@ def _training_loss(facts: Facts) -> Markup | None:
         return missing("There is no learning curve: loss.jsonl holds fewer than two rows.")
     line = figures.merged(found)
     merged = " The line is the mean of neighbours, the shade their range." if line.band else ""
-    axis = figures.Axis("nats per token, logarithmic", _text(3), logarithmic=True)
+    axis = figures.Axis("nats per token, logarithmic", numerals.to_places(3), logarithmic=True)
     sentence = (
         f"The mean over the text between two measurements, of which there are {numerals.whole(len(found))}.{merged}"
     )
@@ -62,11 +58,12 @@ def _held_out(facts: Facts) -> Markup:
     found = points(facts.validations, "bits_per_byte")
     if not found:
         return missing("Held-out text has not been measured: validation.jsonl has no bits per byte.")
-    axis = figures.Axis("bits per byte, logarithmic", _text(3), logarithmic=True)
+    axis = figures.Axis("bits per byte, logarithmic", numerals.to_places(3), logarithmic=True)
     rows = [
         [
             value(numerals.whole(number(row, "tokens") or 0), number(row, "tokens")),
-            *(_figure(row, key, places) for key, places in (("bits_per_byte", 4), ("perplexity", 2))),
+            value_or_dash(number(row, "bits_per_byte"), numerals.to_places(4)),
+            value_or_dash(number(row, "perplexity"), numerals.to_places(2)),
         ]
         for row in facts.validations
     ]
@@ -82,16 +79,11 @@ def _held_out(facts: Facts) -> Markup:
     return join([drawn("Held-out text", sentence, line, axis, 1, "bits per byte"), measured])
 
 
-def _figure(row: Row, key: str, places: int) -> Markup:
-    amount = number(row, key)
-    return value("–" if amount is None else numerals.fixed(amount, places), amount)
-
-
 def _by_source(facts: Facts) -> Markup | None:
     """Compare sources by their own held-out text, when there are several."""
     rows = []
     for name, entry in pairs(facts.judgement, "by_source").items():
-        amount = number(entry, "bits_per_byte") if isinstance(entry, dict) else number({"it": entry}, "it")
+        amount = number(entry, "bits_per_byte") if isinstance(entry, dict) else number(entry)
         if amount is not None:
             rows.append((str(name), amount, numerals.fixed(amount, 3)))
     if len(rows) < FEWEST_FOR_CURVE:
