@@ -50,6 +50,7 @@ def expectation(losses: Sequence[Json], vocabulary: int, total_tokens: int, para
     count = max(1, min(50, round(len(known) * NEWEST)))
     found: Json = dict.fromkeys(("loss", "low", "high", "at_the_end", "law_fall", "fall"))
     found |= {"verdict": "too early", "guessing": math.log(vocabulary)}
+    found["ended"] = bool(known) and known[-1][0] >= total_tokens
     if not known or losses[-1].get("loss") is None:
         found["verdict"] = "not finite" if losses and losses[-1].get("loss") is None else "too early"
         return found | {"words": _words(found)}
@@ -130,10 +131,13 @@ def _words(found: Json) -> str:
             f"too early to say; {even}, so {'something is learned' if loss < found['guessing'] else 'not yet learned'}"
         )
     band = f"{found['low']:.2f} to {found['high']:.2f}"
+    advice = ": a spike passes; if it stays, lower train.learning_rate"
+    if found["ended"]:
+        advice = " at the end; what the run reached, the held-out text says"
     return {
         "normal": f"normal: {loss:.2f} of late, and its own curve leads to {band}",
         "low": f"good: {loss:.2f} of late, below the {band} of its own curve, as when the learning rate decays",
-        "high": f"above the {band} of its own curve: a spike passes; if it stays, lower train.learning_rate",
+        "high": f"above the {band} of its own curve{advice}",
         "flat": f"it stands still: {found['fall']:.3f} lower than at half of the tokens",
         "not learning": f"no: guessing evenly costs {found['guessing']:.2f}; see train.learning_rate and the text",
     }[verdict] + _law(found)

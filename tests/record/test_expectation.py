@@ -54,6 +54,14 @@ def test_what_is_not_normal_is_said(change: Any, verdict: str) -> None:
     assert found["words"]
 
 
+@pytest.mark.parametrize(("total", "advised"), [(TOTAL, True), (10_000_000, False)])
+def test_a_run_that_has_ended_gets_no_advice(total: int, advised: bool) -> None:
+    rows = curve(100)
+    rows[-1].update(loss=rows[-1]["loss"] + 1.5)
+    found = expectation(rows, VOCABULARY, total)
+    assert found["verdict"] == "high" and ("lower train.learning_rate" in found["words"]) is advised
+
+
 def test_the_first_rows_are_too_few() -> None:
     found = expectation(curve(10), VOCABULARY, TOTAL)
     assert found["verdict"] == "too early" and "guessing evenly costs 6.91" in found["words"]
