@@ -21,10 +21,10 @@ demo: $(VENV)/.lhama
 	$(BIN)/lhama run demo
 
 test: $(VENV)/.lhama-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" --durations=10
 
 test-slow: $(VENV)/.lhama-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m slow --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m slow --durations=10
 
 check: $(VENV)/.lhama-dev
 	$(BIN)/ruff format --check .

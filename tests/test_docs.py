@@ -35,6 +35,7 @@ SMALL = {
     "train.precision": "fp32",
     "train.compile": "off",
     "train.threads": "1",
+    "record.energy": "false",
 }
 WORK = {"run", "corpus", "tokens", "train", "release", "verify-resume"}
 

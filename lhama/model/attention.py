@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -32,10 +33,10 @@ from torch import Tensor
 
 from lhama.plan.computing import BLOCK, LONGEST
 
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # before torch 2.10
-    varlen_attn = None  # type: ignore[assignment]
+varlen_attn: Any = None
+if torch.version.cuda or torch.version.hip:  # it brings all of torch's compiler along, and only GPUs have use for it
+    with suppress(ImportError):  # before torch 2.10
+        from torch.nn.attention.varlen import varlen_attn
 
 
 class Documents(NamedTuple):
@@ -79,7 +80,7 @@ def plainly(q: Tensor, k: Tensor, v: Tensor, documents: Documents | None = None)
 
 def apart_on_gpu(q: Tensor, k: Tensor, v: Tensor, documents: Documents) -> Tensor:
     """Attend inside of documents with FlashAttention's kernel for sequences of any length, laid end to end."""
-    kernel: Any = varlen_attn
+    kernel = varlen_attn
     B, H, T, D = q.shape
     flat = [part.transpose(1, 2).reshape(B * T, -1, D) for part in (q, *_repeated(q, k, v))]
     causal = {"window_size": (-1, 0)} if "window_size" in inspect.signature(kernel).parameters else {"is_causal": True}

@@ -30,12 +30,18 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def collector_at_rest() -> Iterator[None]:
-    """Keep Python's garbage collector out of the steps; nothing in the loop makes cycles worth a pause."""
+    """Keep Python's garbage collector out of the steps; nothing in the loop makes cycles worth a pause.
+
+    What whoever trains has frozen before stays so, and nothing of the training is frozen with it.
+    """
+    frozen = gc.get_freeze_count() > 0
     gc.collect()
-    gc.freeze()
+    if not frozen:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()

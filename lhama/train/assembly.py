@@ -4,8 +4,10 @@ The stage runs the loop with it; a probe of `lhama tune` takes a few of its step
 subtle thing: the vocabulary is opened only by what reads text, so a probe does with tokens that nobody wrote.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lhama.model.bits import bits_per_byte
 from lhama.model.config import LlamaConfig
@@ -24,9 +26,12 @@ from lhama.train.evidence import keep_evidence
 from lhama.train.guard import Guard
 from lhama.train.loop import Training
 from lhama.train.mirror import Mirror
-from lhama.train.parallel import Optimizer, build, compiled, of_size, way, whole
+from lhama.train.parallel import build, compiled, of_size, way, whole
 from lhama.train.saver import Saver
 from lhama.train.world import World
+
+if TYPE_CHECKING:
+    from lhama.train.parallel import Optimizer
 
 
 def assemble(

@@ -7,12 +7,14 @@ are cut back to the step BEFORE it and the rows of its own step are made again, 
 no double row. The learning rate is a closed form of the tokens seen, and batch n a function of (seed, n).
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,12 +32,15 @@ from lhama.train.allocator import collector_at_rest
 from lhama.train.batches import Batches
 from lhama.train.figures import Clock, Due, Sums, Taken
 from lhama.train.guard import Guard, RollBack
-from lhama.train.parallel import Optimizer, expect, share_of, writes
+from lhama.train.parallel import expect, share_of, writes
 from lhama.train.profile import profiled
 from lhama.train.save import Snapshot
 from lhama.train.saver import Saver
 from lhama.train.signals import Interrupted, StopSignals
 from lhama.train.world import ALONE, World
+
+if TYPE_CHECKING:
+    from lhama.train.parallel import Optimizer
 
 # Where time is limited, the last save begins so long before its end: another may be in flight, a step just begun.
 RESERVE, SPARE_SECONDS = 2.0, 2.0

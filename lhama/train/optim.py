@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from lhama.train.loss_scale import LossScale
 
@@ -70,15 +71,11 @@ class AdamW:
         self.loss_scale = LossScale(targets, device) if compute == torch.float16 else None
         self.halted = torch.zeros((), device=device)
         self._slices = [nn.Parameter(self._master[:boundary]), nn.Parameter(self._master[boundary:])]
-        self._torch = torch.optim.AdamW(
-            [
-                {"params": self._slices[:1], "weight_decay": weight_decay},
-                {"params": self._slices[1:], "weight_decay": 0.0},
-            ],
-            betas=betas,
-            eps=epsilon,
-            fused=device.type in FUSED,
-        )
+        self._groups: list[dict[str, Any]] = [
+            {"params": [part], "weight_decay": decay, "betas": betas, "eps": epsilon}
+            for part, decay in zip(self._slices, (weight_decay, 0.0), strict=True)
+        ]
+        self._states: dict[Tensor, dict[str, Tensor]] = {}
         self._set_state(updates=0)
         for name, view in self.masters().items():
             view.copy_(self.parameters[name].detach())
@@ -140,15 +137,9 @@ class AdamW:
             self.halted = judged.halted
         if self.clip is not None:
             divisor = divisor * torch.clamp(norm / self.clip, min=1.0)
-        for group in self._torch.param_groups:
-            group["lr"] = learning_rate
-        if self._gradient.device.type in FUSED:
-            self._torch.grad_scale = divisor  # type: ignore[attr-defined]
-            self._torch.found_inf = judged.left_out  # type: ignore[attr-defined]
-            self._torch.step()
-        else:
-            for group in self._torch.param_groups:
-                update_written_out(group, self._torch.state, divisor, judged.left_out)
+        update = update_fused if self._gradient.device.type in FUSED else update_written_out
+        for group in self._groups:
+            update({**group, "lr": learning_rate}, self._states, divisor, judged.left_out)
         self._empty = True
         self.refresh()
         return norm
@@ -161,7 +152,7 @@ class AdamW:
 
     def updates(self) -> int:
         """Count the updates that were made; those that were left out are none."""
-        return int(self._torch.state[self._slices[0]]["step"])
+        return int(self._states[self._slices[0]]["step"])
 
     def masters(self) -> dict[str, Tensor]:
         """Show the float32 weights under the model's own names, as views."""
@@ -196,7 +187,7 @@ class AdamW:
         for part in self._slices:
             end = start + part.numel()
             part.grad = self._gradient[start:end]
-            self._torch.state[part] = {
+            self._states[part] = {
                 "step": torch.tensor(float(updates), device=part.device),
                 "exp_avg": self._first[start:end],
                 "exp_avg_sq": self._second[start:end],
@@ -232,6 +223,36 @@ def judge_step(norm: Tensor, nats: Tensor, halted: Tensor, loss_scale: LossScale
         norm = torch.where(overflow & ~broken, 0.0, norm)  # its update is left out, and the next scale is smaller
     halted = torch.maximum(halted, broken.float())
     return Judged(norm, halted, torch.maximum(halted, overflow.float()))
+
+
+@torch.no_grad()
+def update_fused(
+    group: Mapping[str, Any], states: Mapping[Tensor, Mapping[str, Tensor]], divisor: Tensor, left_out: Tensor
+) -> None:
+    """Make AdamW's update of one group in one pass, with the gradient divided, or not at all if left out.
+
+    This is what torch.optim.AdamW calls; that class would import all of torch's compiler when it is made.
+    """
+    weights = group["params"]
+    beta1, beta2 = group["betas"]
+    adamw(
+        weights,
+        [weight.grad for weight in weights],
+        [states[weight]["exp_avg"] for weight in weights],
+        [states[weight]["exp_avg_sq"] for weight in weights],
+        [],
+        [states[weight]["step"] for weight in weights],
+        fused=True,
+        grad_scale=divisor,
+        found_inf=left_out,
+        amsgrad=False,
+        beta1=beta1,
+        beta2=beta2,
+        lr=group["lr"],
+        weight_decay=group["weight_decay"],
+        eps=group["eps"],
+        maximize=False,
+    )
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -27,14 +27,15 @@ from lhama.plan.problem import Problem
 from lhama.plan.recipe import Recipe
 from lhama.train.optim import AdamW
 from lhama.train.replicated import Replicated
-from lhama.train.sharded import ShardedAdamW
 from lhama.train.shares import Share
 from lhama.train.world import World
 
+if TYPE_CHECKING:  # FSDP2 takes a second to import, and a process alone has no use for it
+    from lhama.train.sharded import ShardedAdamW
+
+    Optimizer = AdamW | ShardedAdamW
+
 Mode = Literal["ddp", "fsdp", "hybrid"]
-
-
-Optimizer = AdamW | ShardedAdamW
 
 
 def mode(recipe: Recipe, world: World, precision: str, memory: int) -> Mode:
@@ -70,13 +71,15 @@ def build(recipe: Recipe, world: World, device: Device, model: Llama) -> Optimiz
         return AdamW(model, **settings) if world.alone else Replicated(world, model, **settings)
     shape = {"replicate": world.nodes, "shard": world.local_size} if chosen == "hybrid" else {"shard": world.size}
     mesh = init_device_mesh(device.kind, tuple(shape.values()), mesh_dim_names=tuple(shape))
+    from lhama.train.sharded import ShardedAdamW
+
     hold = held(recipe, device.precision, memory)
     return ShardedAdamW(model, mesh, hold=hold, **settings)
 
 
 def way(optimizer: Optimizer, world: World) -> int | str:
     """Say how many processes share the work, and in which way: the last bits of a sum depend on both."""
-    if not isinstance(optimizer, ShardedAdamW):
+    if isinstance(optimizer, AdamW):
         return world.size if world.alone else f"{world.size} (ddp)"
     return f"{world.size} ({'hybrid' if optimizer.replicas > 1 else 'fsdp'})"
 
@@ -102,7 +105,7 @@ def compiled(optimizer: Optimizer, model: Llama, by_blocks: bool | None = None) 
     """
     if by_blocks is None:
         sending = isinstance(optimizer, Replicated) and optimizer.halted.is_cuda
-        by_blocks = sending or isinstance(optimizer, ShardedAdamW)
+        by_blocks = sending or not isinstance(optimizer, AdamW)
     if by_blocks:
         for block in model.model.layers:
             block.compile(fullgraph=True, dynamic=False)
@@ -114,30 +117,30 @@ def compiled(optimizer: Optimizer, model: Llama, by_blocks: bool | None = None) 
 
 def writes(optimizer: Optimizer, world: World) -> bool:
     """Say whether this process has something to write into a checkpoint."""
-    return world.first or (isinstance(optimizer, ShardedAdamW) and world.rank < optimizer.writers)
+    return world.first or (not isinstance(optimizer, AdamW) and world.rank < optimizer.writers)
 
 
 def share_of(optimizer: Optimizer, world: World) -> Share | None:
     """Say which part of the next checkpoint this process writes; None where one writes all. All must ask."""
-    if not isinstance(optimizer, ShardedAdamW):
+    if isinstance(optimizer, AdamW):
         return None
     return Share(world.rank, optimizer.writers, world.numbered("save"), world)
 
 
 def expect(optimizer: Optimizer, last: bool) -> None:
     """Say before a backward pass whether it is the last one of the step."""
-    if isinstance(optimizer, ShardedAdamW | Replicated):
+    if isinstance(optimizer, Replicated) or not isinstance(optimizer, AdamW):
         optimizer.expect(last)
 
 
 @contextmanager
 def whole(optimizer: Optimizer, model: Llama) -> Iterator[Llama]:
     """Give a model to read, each process its own; all processes must ask at the same step."""
-    if isinstance(optimizer, ShardedAdamW):
+    if isinstance(optimizer, AdamW):
+        yield model
+    else:
         with optimizer.whole() as gathered:
             yield gathered
-    else:
-        yield model
 
 
 def _memory(device: Device) -> int:

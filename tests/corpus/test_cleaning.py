@@ -2,12 +2,14 @@
 
 import json
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lhama.corpus import cleaning, words
 from lhama.corpus.repair import repair
 from lhama.corpus.rules import MEANING
 from lhama.plan.recipe import load
@@ -259,3 +261,11 @@ def test_a_bucket_is_a_source_that_phases_can_mix(make_corpus: MakeCorpus, tmp_p
     assert [one.source for one in heldout(run.path("tokens"))] == ["fonte"]
     loader = Loader(run.path("tokens"), phases(recipe), 64, recipe.tokens.packing, recipe.seed)
     assert set(loader.sources) == {"fonte", "fonte-bola"} and loader.tokens_of("fonte-bola") > 0
+
+
+def test_a_process_compiles_apart_for_its_first_recipe_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words.cut, "_cache_hits", Counter({"a signature": 1}))
+    monkeypatch.setattr(cleaning, "UNTOLD", iter((True,)))
+    assert not cleaning.is_new_here()
+    monkeypatch.setattr(words.cut, "_cache_hits", Counter())
+    assert [cleaning.is_new_here() for _ in range(3)] == [True, False, False]

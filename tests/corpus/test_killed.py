@@ -22,6 +22,7 @@ from lhama.corpus.units import Part
 from lhama.plan.recipe import load
 from lhama.record.run import Run
 from tests.corpus.conftest import write_recipe
+from tests.corpus.numbered import numbered
 
 SOURCES = """
 [[corpus.source]]
@@ -131,10 +132,6 @@ def test_one_task_apart_is_done_elsewhere() -> None:
     assert number == 7 and process != os.getpid()
 
 
-def numbered(number: int) -> tuple[int, int]:
-    return number, os.getpid()
-
-
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -147,6 +144,7 @@ if __name__ == "__main__":
 def test_killed_for_real_with_workers(tmp_path: Path) -> None:
     write_texts(tmp_path, 6000)
     write_recipe(tmp_path, SOURCES)
+    whole = result(work(tmp_path, tmp_path / "whole"))
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(recipe.read_text().replace("workers = 1", "workers = 2"))
     script = tmp_path / "work.py"
@@ -163,5 +161,4 @@ def test_killed_for_real_with_workers(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL if os.name == "posix" else signal.SIGTERM)
     parts = {path: path.stat().st_mtime_ns for path in reading.glob("*.json")}
     assert parts, "killed before the first part was whole"
-    whole = result(work(tmp_path, tmp_path / "whole"))
     assert result(work(tmp_path, tmp_path / "killed")) == whole

@@ -106,12 +106,18 @@ def jaccard(one: str, two: str, size: int = 5) -> float:
     return len(first & second) / len(first | second)
 
 
+@cache
+def similarities() -> dict[tuple[str, str], float]:
+    """Draw pairs of all similarities, and count them."""
+    generator = random.Random("pairs")
+    pairs = [similar_pair(generator, generator.randint(1, 25)) for _ in range(1500)]
+    return {pair: jaccard(*pair) for pair in pairs}
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.4, 0.6), (0.6, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.0)])
 def test_recall_is_the_expected_one(low: float, high: float) -> None:
     """Letters and digits stand for words here, and digits fold, so the similarity is counted and not computed."""
-    generator = random.Random(f"{low}")
-    pairs = [similar_pair(generator, generator.randint(1, 25)) for _ in range(1500)]
-    similar = {pair: jaccard(*pair) for pair in pairs}
+    similar = similarities()
     chosen = [pair for pair, similarity in similar.items() if low <= similarity < high]
     assert len(chosen) > 100
     ours, theirs = (sign(*side) for side in zip(*chosen, strict=True))

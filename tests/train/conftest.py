@@ -111,6 +111,14 @@ class Place:
 MakePlace = Callable[[], Place]
 
 
+@pytest.fixture(scope="session")
+def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Train to the end, undisturbed, once for all tests, which only read what came out."""
+    place = Place(Path(shutil.copytree(prepared, tmp_path_factory.mktemp("finished") / "place")))
+    place.run()
+    return place
+
+
 @pytest.fixture
 def make_place(prepared: Path, tmp_path: Path) -> MakePlace:
     """Make fresh copies of the prepared folder."""

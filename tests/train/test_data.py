@@ -59,10 +59,11 @@ def test_weights_are_the_same_wherever_the_tokens_lie(make_place: MakePlace) -> 
     assert (cache / "blocks.bin").stat().st_size <= 65536
 
 
-def test_a_run_goes_from_the_stream_to_files_and_back(make_place: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_from_the_stream_to_files_and_back(
+    make_place: MakePlace, finished: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The tokens of a stopped run may come from another place later; its checkpoints stand on their content alone."""
-    whole, moved = make_place(), make_place()
-    whole.run()
+    moved = make_place()
     away = send_away(moved)
     honest = Loader.batch
 
@@ -78,7 +79,7 @@ def test_a_run_goes_from_the_stream_to_files_and_back(make_place: MakePlace, mon
     shutil.rmtree(moved.folder / "runs" / "pequeno" / "tokens")
     shutil.copytree(away, moved.folder / "runs" / "pequeno" / "tokens")
     moved.run("train.data=mapped")
-    same_outcome(whole.train, moved.train)
+    same_outcome(finished.train, moved.train)
 
 
 def test_only_the_tokens_of_the_recipe_and_of_the_run_are_streamed(make_place: MakePlace) -> None:
@@ -155,16 +156,14 @@ def test_streaming_needs_a_place(prepared: Path) -> None:
 
 
 def test_a_machine_without_text_trains_from_the_command_line(
-    make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command once did the corpus stage first, which needs the text."""
-    whole = make_place()
-    whole.run()
     (tmp_path / "bare").mkdir()
-    recipe = shutil.copy(whole.folder / "pequeno.toml", tmp_path / "bare")
-    tokens, runs = whole.folder / "runs" / "pequeno" / "tokens", tmp_path / "bare" / "runs"
+    recipe = shutil.copy(finished.folder / "pequeno.toml", tmp_path / "bare")
+    tokens, runs = finished.folder / "runs" / "pequeno" / "tokens", tmp_path / "bare" / "runs"
     monkeypatch.setattr("sys.argv", ["lhama", "train", recipe, "--runs", str(runs), "--set", f"train.stream={tokens}"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert not ended.value.code
-    same_outcome(whole.train, runs / "pequeno" / "train")
+    same_outcome(finished.train, runs / "pequeno" / "train")

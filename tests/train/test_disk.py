@@ -64,15 +64,13 @@ def on_disk(place: Place, disk: Disk) -> Place:
 
 @pytest.mark.parametrize("background", ["false", "true"])
 def test_a_disk_that_fills_at_any_place_is_a_problem_and_what_was_finished_goes_on(
-    make_place: MakePlace, disk: Disk, background: str, monkeypatch: pytest.MonkeyPatch
+    make_place: MakePlace, finished: Place, disk: Disk, background: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room for so many kilobytes more: none, a row, part of the first, second or third save.
 
     Others fill the disk while training goes on, so what was free when it began does not help.
     """
     monkeypatch.setattr(stages, "require", lambda folder, stage, needed: None)
-    whole = make_place()
-    whole.run()
     place = on_disk(make_place(), disk)
     saving = f"train.save_in_background={background}"
     for room in (0, 4, 200, 700, 1300):
@@ -84,7 +82,7 @@ def test_a_disk_that_fills_at_any_place_is_a_problem_and_what_was_finished_goes_
         assert set(before) <= set(save.checkpoints(place.train)) or len(save.checkpoints(place.train)) >= 2
         assert not [fault for folder in save.checkpoints(place.train).values() for fault in save.faults(folder)]
     place.run(saving)
-    same_outcome(whole.train, place.train)
+    same_outcome(finished.train, place.train)
 
 
 def test_training_does_not_begin_on_a_disk_without_room_for_its_checkpoints(make_place: MakePlace, disk: Disk) -> None:
@@ -97,10 +95,9 @@ def test_training_does_not_begin_on_a_disk_without_room_for_its_checkpoints(make
 
 @pytest.mark.parametrize("step", [0, 5, 8])
 def test_a_disk_that_becomes_read_only_is_a_problem(
-    make_place: MakePlace, disk: Disk, monkeypatch: pytest.MonkeyPatch, step: int
+    make_place: MakePlace, finished: Place, disk: Disk, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    whole, place = make_place(), on_disk(make_place(), disk)
-    whole.run()
+    place = on_disk(make_place(), disk)
     honest = loop.Training.take_step
 
     def take_step(self: loop.Training) -> None:
@@ -116,7 +113,7 @@ def test_a_disk_that_becomes_read_only_is_a_problem(
     disk.writable(place.train)
     assert not [fault for folder in save.checkpoints(place.train).values() for fault in save.faults(folder)]
     place.run()
-    same_outcome(whole.train, place.train)
+    same_outcome(finished.train, place.train)
 
 
 def test_starting_on_a_read_only_disk_is_a_problem(make_place: MakePlace, disk: Disk) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,11 +198,19 @@ def test_without_a_checkpoint_going_back_begins_again(make_place: MakePlace) -> 
     assert read_json(place.train / "step-0000024" / save.STATE)["updates"] == 21
 
 
-@pytest.mark.parametrize("death", ["before the decision", "after the decision", "later"])
-def test_a_rollback_is_the_same_after_a_death(make_place: MakePlace, death: str) -> None:
-    whole, killed = make_place(), make_place()
+@pytest.fixture(scope="module")
+def gone_back(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Train once with a bad batch at step 11, for the tests that compare with it."""
+    place = Place(Path(shutil.copytree(prepared, tmp_path_factory.mktemp("gone-back") / "place")))
     with bad_batches(11):
-        whole.run(*ROLLBACK)
+        place.run(*ROLLBACK)
+    return place
+
+
+@pytest.mark.parametrize("death", ["before the decision", "after the decision", "later"])
+def test_a_rollback_is_the_same_after_a_death(make_place: MakePlace, gone_back: Place, death: str) -> None:
+    killed = make_place()
+    with bad_batches(11):
         with pytest.MonkeyPatch.context() as patch:
             if death == "after the decision":
                 patch.setattr("lhama.train.stage.go_back", dies)
@@ -210,18 +219,17 @@ def test_a_rollback_is_the_same_after_a_death(make_place: MakePlace, death: str)
             with pytest.raises(Crash):
                 killed.run(*ROLLBACK)
         killed.run(*ROLLBACK)
-    same_outcome(whole.train, killed.train)
+    same_outcome(gone_back.train, killed.train)
 
 
 def dies(*_: Any) -> None:
     raise Crash
 
 
-def test_a_checkpoint_of_the_path_that_was_left_is_not_continued(make_place: MakePlace) -> None:
+def test_a_checkpoint_of_the_path_that_was_left_is_not_continued(make_place: MakePlace, gone_back: Place) -> None:
     """A stop between the first skipped step and the bad one leaves a checkpoint that knew the skipped batches."""
-    whole, stopped = make_place(), make_place()
+    stopped = make_place()
     with bad_batches(11):
-        whole.run(*ROLLBACK)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(loop.Training, "stop_moment", lambda self: 0.0 if self.step == 10 else None)
             with pytest.raises(SystemExit, match="stopped after step 10"):
@@ -229,7 +237,7 @@ def test_a_checkpoint_of_the_path_that_was_left_is_not_continued(make_place: Mak
         assert 10 in save.checkpoints(stopped.train)
         stopped.run(*ROLLBACK)
     assert 10 not in save.checkpoints(stopped.train)
-    same_outcome(whole.train, stopped.train)
+    same_outcome(gone_back.train, stopped.train)
 
 
 def test_which_checkpoints_belong_to_the_path_by_hand() -> None:

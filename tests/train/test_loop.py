@@ -59,16 +59,15 @@ def test_the_first_loss_is_that_of_the_untrained_model_on_the_first_batch(make_p
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8])
-def test_any_micro_batch_gives_the_same_training(make_place: MakePlace, rows: int) -> None:
+def test_any_micro_batch_gives_the_same_training(make_place: MakePlace, finished: Place, rows: int) -> None:
     """3 does not divide 8: the batch is dealt as 3 + 3 + 2 and filled up with a row that asks nothing."""
-    four, other = make_place(), make_place()
-    four.run()
+    other = make_place()
     other.run(f"train.micro_batch={rows}")
-    for ours, theirs in zip(four.rows("loss"), other.rows("loss"), strict=True):
+    for ours, theirs in zip(finished.rows("loss"), other.rows("loss"), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
         assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=1e-4)
     theirs = weights(other.train)
-    for name, weight in weights(four.train).items():
+    for name, weight in weights(finished.train).items():
         torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=1e-4)
 
 
@@ -107,11 +106,10 @@ def test_another_environment_is_said_and_training_goes_on(
     assert place.rows("loss")[-1]["tokens"] == 6144
 
 
-def test_bf16_learns_as_fp32_does(make_place: MakePlace) -> None:
-    full, half = make_place(), make_place()
-    full.run()
+def test_bf16_learns_as_fp32_does(make_place: MakePlace, finished: Place) -> None:
+    half = make_place()
     half.run("train.precision=bf16")
-    for ours, theirs in zip(full.rows("loss"), half.rows("loss"), strict=True):
+    for ours, theirs in zip(finished.rows("loss"), half.rows("loss"), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], abs=0.03)
     assert weights(half.train)["model.norm.weight"].dtype == torch.float32
 
@@ -131,8 +129,10 @@ def break_step(monkeypatch: pytest.MonkeyPatch, step: int, value: float) -> None
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_before_the_update(make_place: MakePlace, value: float) -> None:
-    place, healthy = make_place(), make_place()
+def test_a_loss_that_is_not_finite_stops_before_the_update(
+    make_place: MakePlace, finished: Place, value: float
+) -> None:
+    place = make_place()
     with pytest.MonkeyPatch.context() as patch:
         break_step(patch, 7, value)
         with pytest.raises(Problem, match=r"step 7.*non-finite-step-7\.json"):
@@ -146,8 +146,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(make_place: MakePlace
     ]
     assert all(isinstance(row["text"], str) and len(row["text"]) > 64 for row in evidence["rows"])
     place.run()  # the cause is gone: it continues as if nothing had happened
-    healthy.run()
-    same_outcome(healthy.train, place.train)
+    same_outcome(finished.train, place.train)
 
 
 def test_phases_change_mixture_and_batch(make_place: MakePlace) -> None:

@@ -40,10 +40,9 @@ def test_the_mirror_holds_whole_checkpoints_and_the_records(make_place: MakePlac
 
 @pytest.mark.parametrize("loss", ["the folder", "every checkpoint", "the whole run"])
 def test_what_is_lost_is_restored_and_ends_the_same(
-    make_place: MakePlace, tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str
+    make_place: MakePlace, finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str], loss: str
 ) -> None:
-    whole, lost = make_place(), make_place()
-    whole.run()
+    lost = make_place()
     key, home = mirrored(lost, tmp_path / "elsewhere")
     stop_at(lost, 15, key)
     assert max(save.checkpoints(home)) == 12
@@ -63,14 +62,13 @@ def test_what_is_lost_is_restored_and_ends_the_same(
     capsys.readouterr()
     lost.run(key)
     assert "step-0000012 was restored from" in capsys.readouterr().out.replace("\n", " ")
-    same_outcome(whole.train, lost.train)
+    same_outcome(finished.train, lost.train)
 
 
 def test_a_damaged_copy_in_the_mirror_is_passed_over(
-    make_place: MakePlace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_place: MakePlace, finished: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, lost = make_place(), make_place()
-    whole.run()
+    lost = make_place()
     key, home = mirrored(lost, tmp_path / "elsewhere")
     stop_at(lost, 15, key)
     data = bytearray((home / "step-0000012" / MOMENTS).read_bytes())
@@ -82,7 +80,7 @@ def test_a_damaged_copy_in_the_mirror_is_passed_over(
     said = capsys.readouterr().out.replace("\n", " ")
     assert "step-0000012 in the mirror is damaged" in said
     assert "step-0000008 was restored" in said or 8 not in save.checkpoints(home)
-    same_outcome(whole.train, lost.train)
+    same_outcome(finished.train, lost.train)
 
 
 def test_a_mirror_that_fails_is_said_and_training_goes_on(

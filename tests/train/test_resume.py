@@ -115,10 +115,9 @@ def test_a_crash_at_every_line_of_a_save_loses_nothing(make_place: MakePlace, ba
 
 @pytest.mark.parametrize("place_of_death", ["before the first row", "in a validation", "in the final validation"])
 def test_a_crash_between_saves_loses_nothing(
-    make_place: MakePlace, monkeypatch: pytest.MonkeyPatch, place_of_death: str
+    make_place: MakePlace, finished: Place, monkeypatch: pytest.MonkeyPatch, place_of_death: str
 ) -> None:
-    whole, crashed = make_place(), make_place()
-    whole.run()
+    crashed = make_place()
 
     def die(*_: Any, **__: Any) -> None:
         raise Crash
@@ -133,7 +132,7 @@ def test_a_crash_between_saves_loses_nothing(
         with pytest.raises(Crash):
             crashed.run()
     crashed.run()
-    same_outcome(whole.train, crashed.train)
+    same_outcome(finished.train, crashed.train)
 
 
 def test_a_damaged_newest_checkpoint_costs_only_time(make_place: MakePlace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,10 +182,9 @@ def test_a_signal_saves_within_a_step_and_the_run_continues(make_place: MakePlac
 
 @pytest.mark.parametrize("number", signals.WISHES)
 def test_a_signal_inside_a_step_stops_after_it(
-    make_place: MakePlace, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    make_place: MakePlace, finished: Place, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    whole, stopped = make_place(), make_place()
-    whole.run()
+    stopped = make_place()
 
     def rate_with_signal(recipe: Recipe, tokens: int) -> float:
         if tokens == 7 * 512:
@@ -199,15 +197,14 @@ def test_a_signal_inside_a_step_stops_after_it(
             stopped.run()
     assert list(save.checkpoints(stopped.train)) == [4, 7]
     stopped.run()
-    same_outcome(whole.train, stopped.train)
+    same_outcome(finished.train, stopped.train)
 
 
 def test_a_signal_during_validation_does_not_wait_for_its_end(
-    make_place: MakePlace, monkeypatch: pytest.MonkeyPatch
+    make_place: MakePlace, finished: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Saving after the row of its step once left the sums empty, and the row was gone after the resume."""
-    whole, stopped = make_place(), make_place()
-    whole.run()
+    stopped = make_place()
     validated = []
 
     def score(*_: Any, **__: Any) -> None:
@@ -221,7 +218,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(
     assert not validated
     assert list(save.checkpoints(stopped.train)) == [4]
     stopped.run()
-    same_outcome(whole.train, stopped.train)
+    same_outcome(finished.train, stopped.train)
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:

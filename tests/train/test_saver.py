@@ -12,7 +12,7 @@ from lhama.plan.problem import Problem
 from lhama.record.meter import read_rows
 from lhama.train import save, saver
 from lhama.train.saver import Saver
-from tests.train.conftest import MakePlace, same_outcome
+from tests.train.conftest import MakePlace, Place, same_outcome
 from tests.train.test_save import snapshot
 
 
@@ -77,9 +77,9 @@ def test_the_next_save_waits_for_the_one_in_flight(tmp_path: Path, monkeypatch: 
 
 
 def test_the_error_of_the_thread_stops_the_next_step_and_the_older_checkpoint_is_whole(
-    make_place: MakePlace, monkeypatch: pytest.MonkeyPatch
+    make_place: MakePlace, finished: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, healthy = make_place(), make_place()
+    place = make_place()
     honest = save.write
 
     def fail_at_8(one: save.Snapshot, train: Path) -> Path:
@@ -94,8 +94,7 @@ def test_the_error_of_the_thread_stops_the_next_step_and_the_older_checkpoint_is
     assert list(save.checkpoints(place.train)) == [4]
     assert place.rows("loss")[-1]["step"] < 14  # at the latest when the next save waited for this one
     place.run()
-    healthy.run()
-    same_outcome(healthy.train, place.train)
+    same_outcome(finished.train, place.train)
 
 
 def test_older_checkpoints_go_only_when_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

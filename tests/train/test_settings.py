@@ -17,40 +17,35 @@ def losses(place: Place) -> list[float]:
 
 
 @pytest.mark.parametrize("how", ["selective", "full"])
-def test_gradient_checkpointing_changes_no_bit(make_place: MakePlace, how: str) -> None:
-    plain, again = make_place(), make_place()
-    plain.run()
+def test_gradient_checkpointing_changes_no_bit(make_place: MakePlace, finished: Place, how: str) -> None:
+    again = make_place()
     again.run(f"train.gradient_checkpointing='{how}'")
-    same_outcome(plain.train, again.train)
+    same_outcome(finished.train, again.train)
 
 
-def test_a_processor_is_deterministic_in_any_case(make_place: MakePlace) -> None:
-    plain, asked = make_place(), make_place()
-    plain.run()
+def test_a_processor_is_deterministic_in_any_case(make_place: MakePlace, finished: Place) -> None:
+    asked = make_place()
     asked.run("train.deterministic=true")
-    same_outcome(plain.train, asked.train)
-    for place in (plain, asked):
+    same_outcome(finished.train, asked.train)
+    for place in (finished, asked):
         state = save.read(list(save.checkpoints(place.train).values())[-1]).state
         assert state["environment"]["deterministic"] is True
         assert json.loads((place.train / "final.json").read_text())["environment"]["deterministic"] is True
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "plain"])
-def test_every_attention_gives_the_same_curve(make_place: MakePlace, attention: str) -> None:
-    first, second = make_place(), make_place()
-    first.run()
-    second.run(f"train.attention='{attention}'")
-    assert losses(second) == pytest.approx(losses(first), abs=2e-4)
+def test_every_attention_gives_the_same_curve(make_place: MakePlace, finished: Place, attention: str) -> None:
+    place = make_place()
+    place.run(f"train.attention='{attention}'")
+    assert losses(place) == pytest.approx(losses(finished), abs=2e-4)
 
 
-def test_every_precision_gives_the_same_curve_nearly(make_place: MakePlace) -> None:
-    exact = make_place()
-    exact.run()
+def test_every_precision_gives_the_same_curve_nearly(make_place: MakePlace, finished: Place) -> None:
     for precision in ("bf16", "fp16"):
         place = make_place()
         place.run(f"train.precision='{precision}'")
-        assert losses(place) != losses(exact)
-        assert losses(place) == pytest.approx(losses(exact), abs=0.05)
+        assert losses(place) != losses(finished)
+        assert losses(place) == pytest.approx(losses(finished), abs=0.05)
 
 
 def test_fp16_resumes_with_its_scale_to_the_bit(make_place: MakePlace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,19 +70,17 @@ def test_fp16_resumes_with_its_scale_to_the_bit(make_place: MakePlace, monkeypat
     assert states[0]["loss_scale"]["value"] > 0
 
 
-def test_documents_apart_is_another_training(make_place: MakePlace) -> None:
-    together, apart = make_place(), make_place()
-    together.run()
+def test_documents_apart_is_another_training(make_place: MakePlace, finished: Place) -> None:
+    apart = make_place()
     apart.run("train.documents_apart=true")
-    assert losses(apart) != losses(together)
-    assert losses(apart) == pytest.approx(losses(together), abs=0.3)
+    assert losses(apart) != losses(finished)
+    assert losses(apart) == pytest.approx(losses(finished), abs=0.3)
 
 
-def test_a_profile_is_written_after_the_first_steps_and_changes_nothing(make_place: MakePlace) -> None:
-    plain, watched = make_place(), make_place()
-    plain.run()
+def test_a_profile_is_written_after_the_first_steps_and_changes_nothing(make_place: MakePlace, finished: Place) -> None:
+    watched = make_place()
     watched.run("train.profile_steps=2")
-    same_outcome(plain.train, watched.train)
+    same_outcome(finished.train, watched.train)
     folder = watched.train / "profile"
     assert sorted(path.name for path in folder.iterdir()) == ["steps-4-5.json", "steps-4-5.txt"]
     trace: dict[str, Any] = json.loads((folder / "steps-4-5.json").read_text())

@@ -37,20 +37,18 @@ def stopped_at_the_end_of_time(place: Place, step: int, patch: pytest.MonkeyPatc
     assert ended.value.code == signals.EXIT_CODE == 75
 
 
-def test_a_moment_that_has_passed_stops_between_steps(make_place: MakePlace) -> None:
-    whole, stopped = make_place(), make_place()
-    whole.run()
+def test_a_moment_that_has_passed_stops_between_steps(make_place: MakePlace, finished: Place) -> None:
+    stopped = make_place()
     with pytest.MonkeyPatch.context() as patch:
         stopped_at_the_end_of_time(stopped, 7, patch, soon=-1)
     assert max(save.checkpoints(stopped.train)) == 7
     stopped.run()
-    same_outcome(whole.train, stopped.train)
+    same_outcome(finished.train, stopped.train)
 
 
 @pytest.mark.skipif(signals.ALARM is None, reason="this system has no alarms")
-def test_an_alarm_ends_a_validation(make_place: MakePlace) -> None:
-    whole, stopped = make_place(), make_place()
-    whole.run()
+def test_an_alarm_ends_a_validation(make_place: MakePlace, finished: Place) -> None:
+    stopped = make_place()
     interrupted = []
 
     def score(*_: object, **__: object) -> None:
@@ -65,7 +63,7 @@ def test_an_alarm_ends_a_validation(make_place: MakePlace) -> None:
         stopped_at_the_end_of_time(stopped, 4, patch, soon=0.05)
     assert interrupted
     stopped.run()
-    same_outcome(whole.train, stopped.train)
+    same_outcome(finished.train, stopped.train)
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
@@ -92,9 +90,8 @@ def test_the_moment_to_stop_leaves_time_for_two_saves_and_steps(make_place: Make
     assert 2 < reserve < 100
 
 
-def test_a_run_may_stop_after_a_step(make_place: MakePlace) -> None:
-    whole, stopped = make_place(), make_place()
-    whole.run()
+def test_a_run_may_stop_after_a_step(make_place: MakePlace, finished: Place) -> None:
+    stopped = make_place()
     recipe = stopped.recipe()
     run = Run.open(recipe, stopped.folder / "runs")
     run.until = Until(step=9)
@@ -102,7 +99,7 @@ def test_a_run_may_stop_after_a_step(make_place: MakePlace) -> None:
         run_stage(recipe, run)
     assert max(save.checkpoints(stopped.train)) == 9
     stopped.run()
-    same_outcome(whole.train, stopped.train)
+    same_outcome(finished.train, stopped.train)
 
 
 @pytest.mark.slow
