@@ -74,8 +74,10 @@ class Row:
     base: Row | None = None
     """The row that this one differs from in one thing."""
     tokens_per_second: float | None = None
+    waiting: float = 0.0
+    """Seconds before the first step, compilation included."""
     run_seconds: float | None = None
-    """How long the whole run would take like this, compilation included."""
+    """How long the whole run would take like this, with the shortest wait of the rows that compile as this one does."""
     loss_distance: float | None = None
     norm_distance: float | None = None
     tolerance: tuple[float, float] = (0.0, 0.0)
@@ -185,7 +187,8 @@ class Search:
         answer, _ = self._measure(row.settings, row.change.variables, self._left())
         if "error" in answer:
             return None
-        row.answer = row.answer | {"timed": [*row.answer["timed"], *answer["timed"]]}
+        ready = min(row.answer["ready_seconds"], answer["ready_seconds"])
+        row.answer = row.answer | {"timed": [*row.answer["timed"], *answer["timed"]], "ready_seconds": ready}
         return speed(answer["timed"], answer["batch_tokens"], self._batch_tokens)
 
     def _probe(self, change: Change, settings: Settings, variables: Mapping[str, str], limit: float) -> Row:
@@ -201,12 +204,23 @@ class Search:
         answer = row.answer
         row.tokens_per_second = speed(answer["timed"], answer["batch_tokens"], self._batch_tokens)
         step = median(one["seconds"] for one in answer["timed"])
-        waiting = max(0.0, answer["ready_seconds"] - len(answer["compared"]) * step)
-        row.run_seconds = self._run_tokens / row.tokens_per_second + waiting
+        row.waiting = max(0.0, answer["ready_seconds"] - len(answer["compared"]) * step)
+        self._expect_runs()
         # What changes no bit is compared with what it was changed from, all else with the first row.
         other = row.base if row.change.kind == "same" and row.base is not None else self.first
         row.loss_distance, row.norm_distance = distances(other.answer, answer)
         row.tolerance = tolerance(row.change.kind, answer["device"]["precision"], answer["device"]["kind"])
+
+    def _expect_runs(self) -> None:
+        """Say how long the run would take like each row: what one probe compiled, training and other probes find there.
+
+        So a row is not called slow because it was the first to compile its steps, nor another fast because it was not.
+        """
+        figured = [row for row in self.rows if row.tokens_per_second is not None]
+        for row in figured:
+            waiting = min(other.waiting for other in figured if _compiled(other) == _compiled(row))
+            assert row.tokens_per_second is not None
+            row.run_seconds = self._run_tokens / row.tokens_per_second + waiting
 
     def _estimate(self, change: Change) -> float:
         """Say how long a probe will take, by those before it; compiled ones take longer."""
