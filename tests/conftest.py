@@ -21,12 +21,11 @@ TINY = HERE / "tiny.toml"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def run_lhama(*words: str, cwd: Path, check: bool = True, threads: int | None = 1) -> subprocess.CompletedProcess[str]:
+def run_lhama(*words: str, cwd: Path, check: bool = True, seconds: float = 900) -> subprocess.CompletedProcess[str]:
     """Run the real command in `cwd`; attempts to leave loopback land in cwd/connections and fail."""
     path = os.pathsep.join([str(HERE / "offline"), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = dict(os.environ, PYTHONPATH=path, LHAMA_TEST_CONNECTIONS=str(cwd / "connections"))
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
+    environment["OMP_NUM_THREADS"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", "from lhama.cli import main; main()", *words],
         capture_output=True,
@@ -34,7 +33,7 @@ def run_lhama(*words: str, cwd: Path, check: bool = True, threads: int | None = 
         cwd=cwd,
         env=environment,
         check=False,
-        timeout=900,
+        timeout=seconds,
     )
     assert not check or done.returncode == 0, f"lhama {' '.join(words)}\n{done.stdout}\n{done.stderr}"
     return done
