@@ -129,7 +129,7 @@ def write_work(folder: Path, shape: Shape, steps: int) -> None:
     np.save(folder / "ids.npy", ids)
 
 
-def turn(entry: Entry, folder: Path, rows: int, python: str, preload: str) -> dict[str, Any]:
+def turn(entry: Entry, folder: Path, rows: int, python: str, preload: str, warmup: int = 0) -> dict[str, Any]:
     """Let one trainer take its steps in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "TOKENIZERS_PARALLELISM": "false"}
     environment |= dict(entry.environment)
@@ -140,7 +140,7 @@ def turn(entry: Entry, folder: Path, rows: int, python: str, preload: str) -> di
         environment["LD_PRELOAD"] = preload
     interpreter = sys.executable if entry.who == "lhama" else python
     command = [interpreter, str(HERE / "peers" / "trainers.py"), entry.who, str(folder)]
-    command += ["--settings", entry.settings, "--rows", str(rows)]
+    command += ["--settings", entry.settings, "--rows", str(rows), "--warmup", str(warmup)]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
     if done.returncode:
         missing = [line for line in done.stderr.splitlines() if line.startswith("ModuleNotFoundError")]

@@ -4,11 +4,12 @@ The fast path is what `lhama train` takes here (bf16, compiled, fused products, 
 fp32, eager, with attention written out. Their distance is the mean of |difference| over the second half of the steps,
 beside the limit of 0.01 nat. Also compared are the gradients of the first step, tensor by tensor.
 
-    python benchmarks/train_curves.py [--shape 8m] [--steps 200] [--picture docs/pictures/train-curves.svg]
-        [--beside "plain loop, tuned" ...] [--peers PYTHON]
+    python benchmarks/train_curves.py [--shape 8m] [--steps 200] [--warmup 50]
+        [--picture docs/pictures/train-curves.svg] [--beside "plain loop, tuned" ...] [--peers PYTHON]
 
-`--beside` names trainers of train.py whose distance from the plain one is told, too; PYTHON is for those of peers.
-Written to benchmarks/results/train-curves-SHAPE-HARDWARE-DATE.json.
+`--beside` names trainers of train.py whose distance from the plain one is told, too; PYTHON is for those of peers,
+which take no warm-up. Written to benchmarks/results/train-curves-SHAPE-HARDWARE-DATE.json, without warm-up to
+...-cold-DATE.json.
 """
 
 from __future__ import annotations
@@ -110,16 +111,19 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--shape", choices=SHAPES, default="160m-gpu" if CUDA else "8m")
     arguments.add_argument("--steps", type=int, default=200)
+    arguments.add_argument("--warmup", type=int, default=50, help="steps over which the learning rate rises")
     arguments.add_argument("--picture", type=Path)
     arguments.add_argument("--beside", nargs="*", choices=ENTRIES, default=[])
     arguments.add_argument("--peers", default=sys.executable)
     given = arguments.parse_args()
+    if given.warmup and any(ENTRIES[who].who != "lhama" for who in given.beside):
+        arguments.error("peers take no warm-up: compare with --warmup 0")
     shape: Shape = SHAPES[given.shape]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_work(folder, shape, given.steps)
         losses = {
-            who: turn(ENTRIES[who], folder, shape.rows, given.peers, JEMALLOC)["losses"]
+            who: turn(ENTRIES[who], folder, shape.rows, given.peers, JEMALLOC, given.warmup)["losses"]
             for who in (FAST, PLAIN, *given.beside)
         }
         gradients = compared(
@@ -135,6 +139,7 @@ def main() -> None:
         "device": torch.cuda.get_device_name() if CUDA else f"{os.cpu_count()} cores",
         "torch": torch.__version__,
         "steps": given.steps,
+        "warmup_steps": given.warmup,
         "mean_distance_of_second_half": distance,
         "largest_distance_of_second_half": max(late),
         "limit": LIMIT,
@@ -143,7 +148,9 @@ def main() -> None:
         "losses": losses,
     }
     hardware = torch.cuda.get_device_name().replace(" ", "-") if CUDA else f"{os.cpu_count()}cores"
-    path = HERE / "results" / f"train-curves-{given.shape}-{hardware}-{date.today()}.json"
+    path = (
+        HERE / "results" / f"train-curves-{given.shape}-{hardware}{'' if given.warmup else '-cold'}-{date.today()}.json"
+    )
     path.write_text(json.dumps(result) + "\n", encoding="utf-8")
     if given.picture:
         title = f"Two ways to compute the same {given.steps} steps, {given.shape}: {distance:.4f} nat apart at the end"

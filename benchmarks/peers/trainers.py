@@ -9,6 +9,7 @@ what each peer does by itself, and the settings that its name says.
 from __future__ import annotations
 
 import argparse
+import functools
 import gc
 import json
 import math
@@ -39,8 +40,11 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def lhama(folder: Path, rows: int, settings: set[str]) -> tuple[Step, Step]:
-    """Do what the loop does at each step, with its own parts (lhama/train/loop.py, stage.py), and what scoring does."""
+def lhama(folder: Path, rows: int, settings: set[str], warmup: int) -> tuple[Step, Step]:
+    """Do what the loop does at each step, with its own parts (lhama/train/loop.py, stage.py), and what scoring does.
+
+    The rate rises over the first `warmup` steps.
+    """
     from lhama.model.attention import activate
     from lhama.model.checkpoint import read_config, read_tensors
     from lhama.model.device import Device
@@ -64,7 +68,11 @@ def lhama(folder: Path, rows: int, settings: set[str]) -> tuple[Step, Step]:
     model.compute_with("plain" if "plain" in settings else "auto")
     loss_of: Any = torch.compile(model.loss, fullgraph=True, dynamic=False) if compiled else model.loss
 
+    taken = 0
+
     def step(ids: torch.Tensor) -> Any:
+        nonlocal taken
+        taken += 1
         targets = torch.nn.functional.pad(ids[:, 1:], (0, 1), value=-100)
         nats = torch.zeros((), device=DEVICE)
         for few_ids, few_targets in zip(torch.split(ids, rows), torch.split(targets, rows), strict=True):
@@ -73,7 +81,7 @@ def lhama(folder: Path, rows: int, settings: set[str]) -> tuple[Step, Step]:
             optimizer.gather()
             nats += loss.detach()
         count = len(ids) * (ids.shape[1] - 1)
-        optimizer.step(RATE, count, nats)
+        optimizer.step(RATE * min(1.0, taken / max(1, warmup)), count, nats)
         return nats / count
 
     @torch.no_grad()
@@ -268,6 +276,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--settings", default="", help="such as bf16+compile")
     arguments.add_argument("--rows", type=int, required=True, help="rows that go through the model at once")
+    arguments.add_argument("--warmup", type=int, default=0, help="steps over which the rate rises; ours only")
     given = arguments.parse_args()
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
@@ -278,7 +287,8 @@ def main() -> None:
     if given.who == "trainer":
         seconds, losses = trainer(given.folder / "model", given.rows, settings, batches)
     else:
-        made: Any = {"lhama": lhama, "plain": plain, "litgpt": litgpt}[given.who]
+        ours = functools.partial(lhama, warmup=given.warmup)
+        made: Any = {"lhama": ours, "plain": plain, "litgpt": litgpt}[given.who]
         step, *score = made(given.folder / "model", given.rows, settings)
         gc.collect()
         taken = list(drive(step, batches))
