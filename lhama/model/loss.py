@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lhama.plan.computing import COMPILED_LOGITS, EAGER_ROWS
+from lhama.plan.computing import tokens_with_logits
 
 
 def _slices(rows: int, vocabulary: int, at_once: int | None) -> list[tuple[int, int]]:
-    count = at_once or (max(1, COMPILED_LOGITS // vocabulary) if torch.compiler.is_compiling() else EAGER_ROWS)
+    count = at_once or tokens_with_logits(vocabulary, torch.compiler.is_compiling())
     return [(start, min(start + count, rows)) for start in range(0, rows, count)]
 
 

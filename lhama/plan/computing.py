@@ -1,4 +1,4 @@
-"""How steps are computed, as far as both the network and the plan must know: measured limits, nothing else.
+"""How steps are computed, as far as both the network and the plan must know: measured limits, and what follows.
 
 The network decides by them (model/attention.py, model/loss.py, model/device.py), and the plan counts memory by them
 (memory.py), so they stand where both can read them. docs/log.md has the measurements.
@@ -18,3 +18,8 @@ COMPILE_SECONDS, COMPILE_GAIN = 55.0, 1.6
 WORTH_COMPILING = 1.5 * COMPILE_SECONDS / (COMPILE_GAIN - 1)
 """Compile where training is expected to take so many seconds, compiled, as in the plan's table: break-even, and half as
 much again, as expectations err."""
+
+
+def tokens_with_logits(vocabulary: int, compiled: bool) -> int:
+    """Return how many tokens have logits at once where train.loss_tokens says nothing."""
+    return max(1, COMPILED_LOGITS // vocabulary) if compiled else EAGER_ROWS

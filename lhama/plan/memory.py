@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from lhama.plan.arithmetic import expected_seconds, parameters, token_bytes, width
-from lhama.plan.computing import BLOCK, COMPILED_LOGITS, EAGER_ROWS, LONGEST, WORTH_COMPILING
+from lhama.plan.computing import BLOCK, LONGEST, WORTH_COMPILING, tokens_with_logits
 from lhama.plan.hardware import Accelerator
 from lhama.plan.layout import Recipe
 from lhama.plan.schedule import total_tokens
@@ -212,7 +212,7 @@ def _bytes_of_loss(recipe: Recipe, way: Way, rows: int) -> int:
     gradient a sum in 32 bits, a summand and a copy.
     """
     vocabulary, tokens = recipe.tokens.vocabulary, rows * recipe.tokens.sequence
-    slice_tokens = recipe.train.loss_tokens or (max(1, COMPILED_LOGITS // vocabulary) if way.compiled else EAGER_ROWS)
+    slice_tokens = recipe.train.loss_tokens or tokens_with_logits(vocabulary, way.compiled)
     logits = min(tokens, slice_tokens) * vocabulary * (4 + 3 * way.width)
     head = vocabulary * recipe.model.hidden_size * (4 + 2 * way.width)
     again = recipe.train.gradient_checkpointing != "off"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lhama.plan.computing import COMPILED_LOGITS, EAGER_ROWS
+from lhama.plan.computing import tokens_with_logits
 from lhama.plan.hardware import usable_cores
 from lhama.plan.keys import default_of
 from lhama.plan.recipe import Recipe
@@ -83,7 +83,7 @@ def _threads(now: int) -> list[int]:
 
 def _slices(recipe: Recipe, compiled: bool, tokens: int) -> list[int]:
     """Return other numbers of tokens with logits at once; more than go through the model make no difference."""
-    now = min(tokens, max(1, COMPILED_LOGITS // recipe.tokens.vocabulary) if compiled else EAGER_ROWS)
+    now = min(tokens, tokens_with_logits(recipe.tokens.vocabulary, compiled))
     return [count for count in dict.fromkeys((max(1, now // 4), min(tokens, 4 * now))) if count != now]
 
 

@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 
 from lhama.model import loss as head_loss
 from lhama.model.llama import Llama, LlamaConfig, rotary, rotate
-from lhama.plan import arithmetic
+from lhama.plan import arithmetic, computing
 from lhama.plan.problem import Problem
 from lhama.plan.recipe import load
 
@@ -162,7 +162,7 @@ def test_a_draw_depends_on_seed_and_name_only() -> None:
 def test_the_loss_is_the_sum_of_single_losses_however_it_is_sliced(
     rows_at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(head_loss, "EAGER_ROWS", rows_at_once)
+    monkeypatch.setattr(computing, "EAGER_ROWS", rows_at_once)
     hidden, head = torch.randn(20, 6), torch.randn(11, 6)
     targets = torch.tensor([-100, *range(11), -100, *range(7)])
     expected = 0.0
