@@ -4,9 +4,11 @@ Six cells, two shapes with 1, 4 and 16 rows at once, and more that differ in one
 compilation, no save. Each is a process of its own that takes two real steps and a save in the background between them,
 by the probe of `lhama tune` (lhama/train/tune_probe.py); the peak is the process's own (VmHWM).
 
-    python benchmarks/memory_plan.py [--only WORD ...]
+    python benchmarks/memory_plan.py [--only WORD ...] [--counted]
 
-Written to benchmarks/results/memory-plan-CORES-DATE.json.
+`--counted` takes larger shapes as a GPU would train them, on the stand-in of tests/stand_in: nothing is computed, and
+the peak is that of the bytes of all tensors that live, operation by operation. Uncompiled, for a compiler's choices are
+not to be seen that way. Written to benchmarks/results/memory-plan-CORES-DATE.json or memory-counted-DATE.json.
 """
 
 from __future__ import annotations
@@ -32,8 +34,15 @@ from lhama.train.tune_tokens import make_up
 HERE = Path(__file__).parent
 
 KEYS = ("tokens.vocabulary", "tokens.sequence", "model.hidden_size", "model.intermediate_size", "model.layers")
-SHAPES = {"8m": (4_096, 256, 256, 1_024, 6, 4), "42m": (16_384, 256, 512, 1_408, 8, 8)}
-ALWAYS = ("hardware.accelerator=cpu", "tokens.packing=stream", "model.tied=false", "train.save_every=1000000")
+HEADS = ("model.heads", "model.key_value_heads")
+SHAPES = {
+    "8m": (4_096, 256, 256, 1_024, 6, 4, 4),
+    "42m": (16_384, 256, 512, 1_408, 8, 8, 8),
+    "ttl-160m": (32_000, 2_048, 768, 3_072, 12, 12, 12),
+    "ttl-460m": (32_000, 2_048, 1_024, 4_096, 24, 16, 16),
+    "tinyllama-1.1b": (32_000, 2_048, 2_048, 5_632, 22, 32, 4),
+}
+ALWAYS = ("tokens.packing=stream", "model.tied=false", "train.save_every=1000000")
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Cell:
     rows: int
     changes: tuple[str, ...] = ()
     save: bool = True
+    counted: bool = False
+    """On the stand-in for a GPU, where nothing is computed."""
 
     @property
     def name(self) -> str:
@@ -52,7 +63,7 @@ class Cell:
 
 
 EAGER = ("train.compile=off",)
-SIX = [Cell(shape, rows, EAGER) for shape in SHAPES for rows in (1, 4, 16)]
+SIX = [Cell(shape, rows, EAGER) for shape in ("8m", "42m") for rows in (1, 4, 16)]
 MORE = [
     *(Cell("8m", 16, (*EAGER, f"train.gradient_checkpointing={how}")) for how in ("selective", "full")),
     Cell("8m", 4, (*EAGER, "train.precision=fp32")),
@@ -62,13 +73,30 @@ MORE = [
     Cell("42m", 16, (*EAGER, "train.gradient_checkpointing=full")),
     Cell("42m", 4, (*EAGER, "train.precision=fp32")),
 ]
+COUNTED = [
+    Cell(
+        shape,
+        rows,
+        (*EAGER, "train.precision=bf16", f"train.gradient_checkpointing={how}"),
+        save=False,
+        counted=True,
+    )
+    for shape in ("ttl-160m", "ttl-460m", "tinyllama-1.1b")
+    for rows in (1, 4)
+    for how in ("off", "selective", "full")
+]
 
 
 def changes_of(cell: Cell) -> list[str]:
     """Return what a cell changes in the recipe of the demo: its shape and its ways."""
     shape = SHAPES[cell.shape]
-    changes = [f"{key}={value}" for key, value in zip((*KEYS, "model.heads"), shape, strict=True)]
-    changes += [*ALWAYS, *cell.changes, f"train.micro_batch={cell.rows}"]
+    changes = [f"{key}={value}" for key, value in zip((*KEYS, *HEADS), shape, strict=True)]
+    changes += [
+        f"hardware.accelerator={'auto' if cell.counted else 'cpu'}",
+        *ALWAYS,
+        *cell.changes,
+        f"train.micro_batch={cell.rows}",
+    ]
     batch = (1 if cell.rows > 4 else 2) * cell.rows * shape[1]  # of many rows one micro-batch a step: it is long enough
     changes += [f"train.batch_tokens={batch}", f"train.tokens={1000 * batch}", "train.warmup_tokens=0"]
     changes += [] if cell.save else ["train.save_in_background=false"]
@@ -99,23 +127,36 @@ def measured(cell: Cell) -> dict[str, Any]:
             save=cell.save,
         )
         job.write(folder / "job.json")
-        environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
+        environment = _stand_in(folder) if cell.counted else {**os.environ, "PYTHONPATH": str(HERE.parent)}
         command = [sys.executable, "-m", "lhama.train.tune_probe", str(folder / "job.json")]
         subprocess.run(command, check=True, env=environment)
         found: dict[str, Any] = read_json(folder / "answer.json")
         return found
 
 
+def _stand_in(folder: Path) -> dict[str, str]:
+    sys.path.insert(0, str(HERE.parent))
+    from tests.stand_in.shim import environment
+
+    found = environment(folder, shapes=True)
+    if found is None:
+        raise SystemExit("the stand-in needs a compiler, and a torch without CUDA")
+    return found
+
+
 def main() -> None:
     """Measure, compare, print, write."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--only", nargs="*", default=[], help="words of which each must be in a cell's name")
+    arguments.add_argument("--counted", action="store_true", help="a GPU's tensors, nothing computed")
     arguments.add_argument("--output", type=Path)
     given = arguments.parse_args()
     rows = []
-    for cell in [one for one in (*SIX, *MORE) if all(word in one.name for word in given.only)]:
+    for cell in [
+        one for one in (COUNTED if given.counted else [*SIX, *MORE]) if all(word in one.name for word in given.only)
+    ]:
         recipe, found = recipe_of(cell), measured(cell)
-        device = accelerator("cpu")
+        device = accelerator("h100" if cell.counted else "cpu")
         if "error" in found:
             print(f"{cell.name}: {found['error']}", flush=True)
             continue
@@ -139,7 +180,8 @@ def main() -> None:
             flush=True,
         )
     text = json.dumps({"date": str(date.today()), "cores": os.cpu_count(), "cells": rows}, indent=2) + "\n"
-    path = given.output or HERE / "results" / f"memory-plan-{os.cpu_count()}cores-{date.today()}.json"
+    name = f"memory-counted-{date.today()}" if given.counted else f"memory-plan-{os.cpu_count()}cores-{date.today()}"
+    path = given.output or HERE / "results" / f"{name}.json"
     path.write_text(text, encoding="utf-8")
     print(f"written to {path}")
 

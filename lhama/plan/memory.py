@@ -30,7 +30,8 @@ class Memory:
     rows: int
     available: int
     logits: int = 0
-    """What the loss needs: logits of a slice of tokens and the head's gradient."""
+    """What the loss needs: logits of a slice of tokens and the head's gradient. Or, where that is more, what the end of
+    the backward pass needs beyond the room of the rows: the gradients of all weights as the products gave them."""
     program: int = 0
     """The interpreter, torch and what its kernels keep; an accelerator's own is in the tenth that is left free."""
     snapshot: int = 0
@@ -78,7 +79,7 @@ def memory(recipe: Recipe, device: Accelerator, precision: str) -> Memory:
     fixed = share * _bytes_per_parameter(precision)
     rows_per_step = max(1, recipe.train.batch_tokens // recipe.tokens.sequence // recipe.hardware.count)
     room = 0.9 * device.memory_bytes - fixed - sum(beside.values())
-    fitting = max(1, int(room - _bytes_of_loss(recipe, way, 1)) // per_row)
+    fitting = max(1, int(room - _bytes_beside_rows(recipe, way, 1)) // per_row)
     most = min(rows_per_step, 2 ** int(math.log2(fitting)))
     if on_cpu:
         most = min(most, max(1, TOKENS_AT_ONCE // recipe.tokens.sequence))
@@ -92,7 +93,7 @@ def memory(recipe: Recipe, device: Accelerator, precision: str) -> Memory:
         activations_per_row=per_row,
         rows=rows,
         available=device.memory_bytes,
-        logits=_bytes_of_loss(recipe, way, rows),
+        logits=_bytes_beside_rows(recipe, way, rows),
         **beside,
     )
 
@@ -113,7 +114,7 @@ def replicated_fits(recipe: Recipe, precision: str, available: int) -> bool:
     fixed = parameters(recipe.model, recipe.tokens.vocabulary)["total"] * _bytes_per_parameter(precision)
     way = Way(width(precision), compiled=True, on_cpu=False)
     rows = recipe.train.micro_batch or 1
-    return fixed + rows * _bytes_per_row(recipe, way) + _bytes_of_loss(recipe, way, rows) <= 0.9 * available
+    return fixed + rows * _bytes_per_row(recipe, way) + _bytes_beside_rows(recipe, way, rows) <= 0.9 * available
 
 
 HELD_SHARE = 0.1  # of the memory may go to whole weights and gradients that stay between micro-batches
@@ -150,10 +151,10 @@ class Way:
 
     @classmethod
     def of(cls, recipe: Recipe, device: Accelerator, precision: str) -> Way:
-        """Decide as training will; an accelerator's steps are taken for compiled, as those of long runs are."""
+        """Decide as training will; an accelerator's steps are taken for compiled unless the recipe says off."""
         asked = recipe.train.compile
         if device.name != "cpu":
-            return cls(width(precision), compiled=True, on_cpu=False)
+            return cls(width(precision), compiled=asked != "off", on_cpu=False)
         long = expected_seconds(recipe, device, precision) >= WORTH_COMPILING
         return cls(width(precision), asked == "on" or (asked == "auto" and long), on_cpu=True)
 
@@ -194,15 +195,35 @@ def _layer_kept_per_token(recipe: Recipe, way: Way) -> int:
     model, wide, T = recipe.model, way.width, recipe.tokens.sequence
     query, shared = model.heads * model.head_width, model.key_value * model.head_width
     swiglu = 4 * model.intermediate_size * wide
-    if not way.on_cpu:
-        return (4 * model.hidden_size + 2 * query + 2 * shared) * wide + swiglu
     if not way.compiled:
         norms = 2 * (8 + wide) * model.hidden_size
         return norms + (3 * query + 3 * shared) * wide + 4 * model.heads + swiglu
+    if not way.on_cpu:
+        return (4 * model.hidden_size + 2 * query + 2 * shared) * wide + swiglu
     blocks = wide == 2 and BLOCK < T <= LONGEST and recipe.train.attention == "auto"
     probabilities = (T + BLOCK) // 2 * model.heads * (4 + wide) if blocks else 0
     swiglu -= model.intermediate_size * wide  # the activated gate is fused away
     return (4 * model.hidden_size + 2 * query + 3 * shared) * wide + probabilities + swiglu
+
+
+SWIGLU_GRADIENTS = 6  # numbers of intermediate size that the backward pass of an uncompiled SwiGLU makes for a token
+
+
+def _bytes_beside_rows(recipe: Recipe, way: Way, rows: int) -> int:
+    """Count what the worst of three moments takes beyond what the rows keep.
+
+    They are the loss, the gradients of the last layer, and those of the first: there the rows need little any more, but
+    the gradients of all weights are there, which are added to the sums in 32 bits once the backward pass is over. (A
+    compiled step on a processor counts them among the gradients; its uncompiled rows include the last layer's.)
+    """
+    loss = _bytes_of_loss(recipe, way, rows)
+    if way.on_cpu and way.compiled:
+        return loss
+    tokens, weights = rows * recipe.tokens.sequence, parameters(recipe.model, recipe.tokens.vocabulary)["total"]
+    made = 0 if way.compiled else SWIGLU_GRADIENTS * recipe.model.intermediate_size * way.width
+    layer = recipe.model.hidden_size * way.width + _layer_kept_per_token(recipe, way) + made
+    first = weights * way.width + tokens * layer - rows * _bytes_per_row(recipe, way)
+    return max(loss, first, 0 if way.on_cpu else tokens * made)
 
 
 def _bytes_of_loss(recipe: Recipe, way: Way, rows: int) -> int:

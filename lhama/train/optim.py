@@ -63,6 +63,9 @@ class AdamW:
         device = next(iter(named.values())).device
         self._places, boundary, end = _lay_out([matrices, others])
         self._master = torch.zeros(end, device=device)
+        for name, view in self.masters().items():  # before the rest is made, so that no second copy is there beside it
+            view.copy_(self.parameters[name].detach())
+            self.parameters[name].data = view
         self._gradient = torch.zeros(end, device=device)
         self._first = torch.zeros(end, device=device)
         self._second = torch.zeros(end, device=device)
@@ -77,8 +80,6 @@ class AdamW:
         ]
         self._states: dict[Tensor, dict[str, Tensor]] = {}
         self._set_state(updates=0)
-        for name, view in self.masters().items():
-            view.copy_(self.parameters[name].detach())
         for name, view in self._views(self._compute).items():
             self.parameters[name].data = view
         self._learning = self._fuse(model)

@@ -184,7 +184,7 @@ def test_memory_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "rows", "fits"), [("off", 1, False), ("selective", 1, True), ("full", 9, True), ("full", 10, False)]
+    ("how", "rows", "fits"), [("off", 1, False), ("selective", 1, True), ("full", 7, True), ("full", 8, False)]
 )
 def test_a_model_of_one_billion_fits_a_card_of_24_gb(how: str, rows: int, fits: bool) -> None:
     """docs/train.md says so: rows of 2,048 tokens, in bf16, on one card."""
@@ -200,7 +200,9 @@ def test_a_model_of_one_billion_fits_a_card_of_24_gb(how: str, rows: int, fits: 
     # for each weight of the head. Where a layer is computed again, its room comes first.
     slices, head = 1048 * 32_000 * 10, 32_000 * hidden * 8
     again = 0 if how == "off" else rows * 2048 * 2 * layer
-    assert room.logits == max(0, slices + head - again)
+    # When the backward pass ends, all gradients are there in bf16, and of the rows one layer and its input.
+    end = 2 * 1_100_048_384 + 2048 * 2 * rows * (hidden + layer) - rows * room.activations_per_row
+    assert room.logits == max(0, slices + head - again, end)
 
 
 def test_what_does_not_fit_is_said() -> None:

@@ -1,0 +1,27 @@
+"""Build the shim, and say in which environment a process finds the stand-in for a GPU."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+
+
+def environment(folder: Path, shapes: bool = False) -> dict[str, str] | None:
+    """Build the shim into a folder and return the environment; None where there is no compiler, or a real GPU.
+
+    With `shapes` tensors have no numbers, for counting the memory of models that are not to be computed.
+    """
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None or torch.version.cuda is not None or os.name == "nt":
+        return None
+    built, root = folder / "shim.so", Path(torch.__file__).parent
+    if not built.exists():
+        command = [compiler, "-std=c++20", "-shared", "-fPIC", f"-I{root / 'include'}", str(HERE / "shim.cpp")]
+        command += [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu", "-o", str(built)]
+        subprocess.run(command, check=True)
+    found = {**os.environ, "STAND_IN_SHIM": str(built), "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent.parent}"}
+    return {**found, "STAND_IN_SHAPES": "1"} if shapes else found

@@ -1,0 +1,153 @@
+"""Training on a GPU that is none (tests/stand_in): what a program gets wrong about devices, where no GPU is at hand."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lhama.plan.hardware import accelerator
+from lhama.plan.memory import memory
+from lhama.plan.recipe import dumps, load
+from lhama.train.tune_job import Job
+from lhama.train.tune_tokens import make_up
+from tests.stand_in.shim import environment
+from tests.train.conftest import STEPS, MakePlace, Place
+
+ROOT = Path(__file__).parent.parent.parent
+Spawn = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the shim once."""
+    folder = tmp_path_factory.mktemp("shim")
+    if environment(folder) is None:
+        pytest.skip("a compiler is needed, and a torch without CUDA")
+    return folder
+
+
+@pytest.fixture
+def spawn(built: Path) -> Spawn:
+    """Run Python with the stand-in and return what it prints."""
+
+    def run(*arguments: str, shapes: bool = False, timeout: float = 300) -> str:
+        command = [sys.executable, *arguments]
+        found = subprocess.run(
+            command,
+            check=False,
+            env=environment(built, shapes),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=ROOT,
+        )
+        assert not found.returncode, found.stderr[-4000:]
+        return found.stdout
+
+    return run
+
+
+def train(spawn: Spawn, place: Place, *changes: str) -> None:
+    spawn(
+        str(ROOT / "tests" / "train" / "drive.py"),
+        str(place.folder / "pequeno.toml"),
+        str(place.folder / "runs"),
+        *changes,
+    )
+
+
+GPU = ("hardware.accelerator=auto", "train.attention=plain")
+
+
+def test_a_training_on_the_gpu_learns_the_same_and_goes_on_from_its_checkpoint(
+    make_place: MakePlace, spawn: Spawn
+) -> None:
+    """The stand-in computes on the processor, so fp32 differs by the order of sums alone."""
+    there, here = make_place(), make_place()
+    train(spawn, there, *GPU, "train.deterministic=true")
+    here.run("train.attention=plain")
+    for name, key in (("loss", "loss"), ("loss", "gradient_norm"), ("validation", "bits_per_byte")):
+        found, wanted = ([row[key] for row in place.rows(name)] for place in (there, here))
+        assert found == pytest.approx(wanted, rel=1e-4), key
+    assert (there.train / "samples.jsonl").read_bytes() == (here.train / "samples.jsonl").read_bytes()
+    final = json.loads((there.train / "final.json").read_text())
+    assert final["environment"]["kind"] == "cuda" and final["environment"]["name"] == "stand-in"
+    readings = [row["device"] for row in there.rows("metrics") if "device" in row]
+    assert readings and all(reading["peak_memory_bytes"] > 0 for reading in readings)
+
+    records = {name: (there.train / f"{name}.jsonl").read_bytes() for name in ("loss", "validation", "samples")}
+    weights = (last(there) / "model.safetensors").read_bytes()
+    shutil.rmtree(last(there))
+    for name in ("final.json", "manifest.json"):
+        (there.train / name).unlink()
+    train(spawn, there, *GPU, "train.deterministic=true")
+    assert (last(there) / "model.safetensors").read_bytes() == weights
+    for name, before in records.items():
+        assert (there.train / f"{name}.jsonl").read_bytes() == before, name
+
+
+def last(place: Place) -> Path:
+    return next(place.train.glob(f"step-*{STEPS}"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "changes"),
+    [
+        ("bf16", ()),
+        ("fp16", ()),
+        ("tf32", ()),
+        ("bf16", ("train.documents_apart=true",)),
+        ("bf16", ("train.gradient_checkpointing=selective",)),
+        ("fp16", ("train.gradient_checkpointing=full", "train.micro_batch=3")),
+    ],
+)
+def test_a_step_never_waits_for_the_gpu(
+    make_place: MakePlace, spawn: Spawn, precision: str, changes: tuple[str, ...]
+) -> None:
+    """Nor mixes devices, nor calls a kernel for CUDA with what it does not take: both are errors there."""
+    place = make_place()
+    paths = (str(place.folder / "pequeno.toml"), str(place.folder / "runs"))
+    settings = ("hardware.accelerator=auto", f"train.precision={precision}", *changes)
+    found = json.loads(spawn(str(ROOT / "tests" / "stand_in" / "steps.py"), *paths, *settings).splitlines()[-1])
+    assert found["on_gpu"] and found["precision"] == precision
+    assert found["stepping"] == 0
+    assert 0 < found["reading"] <= 6  # three steps' figures, and once whether training goes on
+
+
+SHAPE = (
+    *("tokens.vocabulary=32000", "tokens.sequence=2048", "model.hidden_size=768", "model.intermediate_size=3072"),
+    *("model.layers=12", "model.heads=12", "model.key_value_heads=12", "model.tied=false", "tokens.packing=stream"),
+)
+
+
+@pytest.mark.parametrize(("rows", "how"), [(1, "off"), (4, "selective"), (4, "full")])
+def test_the_plan_foresees_the_memory_of_a_gpu(tmp_path: Path, spawn: Spawn, rows: int, how: str) -> None:
+    """ttl-160m, uncompiled: the plan's formula beside the bytes of all tensors that live, operation by operation."""
+    ways = ["hardware.accelerator=auto", "train.precision=bf16", "train.compile=off"]
+    ways += [
+        f"train.micro_batch={rows}",
+        f"train.batch_tokens={2 * 2048 * rows}",
+        f"train.gradient_checkpointing={how}",
+    ]
+    recipe = load("demo", [*SHAPE, *ways, "train.tokens=50000000", "train.save_every=1000000", "train.warmup_tokens=0"])
+    make_up(recipe, tmp_path / "tokens", 50_000)
+    (tmp_path / "recipe.toml").write_text(dumps(recipe))
+    facts: dict[str, Any] = {"batch_tokens": recipe.train.batch_tokens, "compared": 1, "least": 1, "seconds": 0.0}
+    facts |= {"recipe": str(tmp_path / "recipe.toml"), "run": str(tmp_path), "answer": str(tmp_path / "answer.json")}
+    Job(**facts, memory_bytes=None, save=False).write(tmp_path / "job.json")
+    spawn("-m", "lhama.train.tune_probe", str(tmp_path / "job.json"), shapes=True)
+    counted = json.loads((tmp_path / "answer.json").read_text())["peak_bytes"]
+    assert memory(recipe, accelerator("h100"), "bf16").total == pytest.approx(counted, rel=0.03)
+
+
+@pytest.mark.slow
+def test_the_tests_for_a_gpu_pass_on_the_stand_in(spawn: Spawn, tmp_path: Path) -> None:
+    """All but the trace of its kernels, and what is compiled: so that they are right before they meet a GPU."""
+    chosen = ("-k", "not profile", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'inner'}")
+    said = spawn("-m", "pytest", "-q", "tests/train/test_gpu.py", *chosen, timeout=1500)
+    assert " passed" in said and "failed" not in said
