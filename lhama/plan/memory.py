@@ -181,28 +181,28 @@ def _kept_per_token(recipe: Recipe, way: Way) -> int:
     if how == "off":
         return model.layers * layer + ends
     products = 2 * (query + shared) + 2 * model.hidden_size + 2 * model.intermediate_size if how == "selective" else 0
+    if products and way.compiled and not way.on_cpu:
+        products -= model.hidden_size  # what down gives is the next layer's input
     return model.layers * (model.hidden_size + products) * way.width + layer + ends
 
 
 def _layer_kept_per_token(recipe: Recipe, way: Way) -> int:
     """Count the bytes that one layer keeps for one token.
 
-    Compiled: both norms' inputs and outputs (4 d), queries, keys, values and what attention returns, and the SwiGLU's
-    gate, up, activated gate and product. Not compiled, norms keep their input and its quotient in 32 bits beside their
-    output, and queries and keys are kept turned while the product they came from lives on with the values. Attention in
-    blocks keeps probabilities, in 32 bits and in bf16.
+    Compiled: both norms' inputs and outputs (4 d), queries, keys, values and what attention returns, queries and keys
+    once more as they were turned, and the SwiGLU's gate, up and product. Not compiled, norms keep their input and its
+    quotient in 32 bits beside their output, and the activated gate is kept, too. Attention in blocks keeps
+    probabilities, in 32 bits and in bf16.
     """
     model, wide, T = recipe.model, way.width, recipe.tokens.sequence
     query, shared = model.heads * model.head_width, model.key_value * model.head_width
-    swiglu = 4 * model.intermediate_size * wide
+    attention, swiglu = (3 * query + 3 * shared) * wide + 4 * model.heads, 3 * model.intermediate_size * wide
     if not way.compiled:
-        norms = 2 * (8 + wide) * model.hidden_size
-        return norms + (3 * query + 3 * shared) * wide + 4 * model.heads + swiglu
+        return 2 * (8 + wide) * model.hidden_size + attention + swiglu + model.intermediate_size * wide
     if not way.on_cpu:
-        return (4 * model.hidden_size + 2 * query + 2 * shared) * wide + swiglu
+        return 4 * model.hidden_size * wide + attention + swiglu
     blocks = wide == 2 and BLOCK < T <= LONGEST and recipe.train.attention == "auto"
     probabilities = (T + BLOCK) // 2 * model.heads * (4 + wide) if blocks else 0
-    swiglu -= model.intermediate_size * wide  # the activated gate is fused away
     return (4 * model.hidden_size + 2 * query + 3 * shared) * wide + probabilities + swiglu
 
 

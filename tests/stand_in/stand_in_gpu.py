@@ -28,17 +28,36 @@ from typing import Any, ClassVar
 SHIM, SHAPES = "STAND_IN_SHIM", "STAND_IN_SHAPES"
 BLOCK = 512  # bytes: CUDA's caching allocator rounds up to it
 MEMORY = 16 << 30
+HOPPER = {  # what compilers ask for: NVIDIA H100 Tensor Core GPU Architecture, table 4
+    "major": 9,
+    "minor": 0,
+    "multi_processor_count": 132,
+    "warp_size": 32,
+    "max_threads_per_multi_processor": 2048,
+    "regs_per_multiprocessor": 65536,
+    "shared_memory_per_block": 49152,
+    "shared_memory_per_block_optin": 232448,
+    "shared_memory_per_multiprocessor": 233472,
+    "L2_cache_size": 50 << 20,
+    "gcnArchName": "",
+    "uuid": "0",
+}
 
 
 def start() -> None:
-    """Load the shim before torch asks for CUDA, then give torch the device."""
+    """Give torch the device, with tensors that the processor computes."""
+    load_shim()
+    install()
+
+
+def load_shim() -> None:
+    """Load the shim before torch asks for CUDA."""
     spec = importlib.util.find_spec("torch")
     assert spec is not None and spec.origin is not None and "torch" not in sys.modules
     libraries = Path(spec.origin).parent / "lib"
     for name in ("libc10.so", "libtorch_cpu.so"):
         ctypes.CDLL(str(libraries / name), mode=ctypes.RTLD_GLOBAL)
     ctypes.CDLL(os.environ[SHIM])
-    install()
 
 
 class Device:
@@ -93,9 +112,16 @@ def install() -> None:
         operation = getattr(torch.ops.aten.arange, name)
         factories.impl(operation, _direct(run, operation), "CUDA")
     torch._C._stand_in = (everything, factories)  # they last as long as torch does
-    # torch.tensor(1.0, device=...) fills on the processor and then copies, where our class sees it.
-    torch._C._set_only_lift_cpu_tensors(True)
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    answer_for_cuda(torch)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    torch.nn.functional.scaled_dot_product_attention = _chosen(torch, on_gpu, attention)
+
+
+def answer_for_cuda(torch: Any) -> None:
+    """Let torch.cuda say that there is one device, a Hopper."""
+    # torch.tensor(1.0, device=...) fills on the processor and then copies, where our tensors see it.
+    torch._C._set_only_lift_cpu_tensors(True)
     cuda = torch.cuda
     cuda._lazy_init, cuda.is_initialized = Device.begin, lambda: Device.begun
     for name, answer in {
@@ -104,14 +130,12 @@ def install() -> None:
         "current_device": 0,
         "get_device_capability": (9, 0),
         "get_device_name": "stand-in",
-        "get_device_properties": SimpleNamespace(total_memory=MEMORY, name="stand-in", major=9, minor=0),
+        "get_device_properties": SimpleNamespace(total_memory=MEMORY, name="stand-in", **HOPPER),
     }.items():
         setattr(cuda, name, lambda *_, answer=answer: answer)
     cuda.synchronize, cuda.reset_peak_memory_stats = Device.wait, Device.reset
     cuda.max_memory_allocated = lambda *_: Device.peak
     torch.version.cuda = "13.0"
-    attention = torch.nn.functional.scaled_dot_product_attention
-    torch.nn.functional.scaled_dot_product_attention = _chosen(torch, on_gpu, attention)
 
 
 def _direct(run: Callable[..., Any], operation: Any) -> Callable[..., Any]:

@@ -35,12 +35,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spawn(built: Path) -> Spawn:
     """Run Python with the stand-in and return what it prints."""
 
-    def run(*arguments: str, shapes: bool = False, timeout: float = 300) -> str:
+    def run(*arguments: str, shapes: bool = False, timeout: float = 300, started: bool = True) -> str:
         command = [sys.executable, *arguments]
         found = subprocess.run(
             command,
             check=False,
-            env=environment(built, shapes),
+            env=environment(built, shapes, started),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -143,6 +143,31 @@ def test_the_plan_foresees_the_memory_of_a_gpu(tmp_path: Path, spawn: Spawn, row
     spawn("-m", "lhama.train.tune_probe", str(tmp_path / "job.json"), shapes=True)
     counted = json.loads((tmp_path / "answer.json").read_text())["peak_bytes"]
     assert memory(recipe, accelerator("h100"), "bf16").total == pytest.approx(counted, rel=0.03)
+
+
+HIDDEN, HEADS, SHARED, INTERMEDIATE, VOCABULARY = 2048, 32, 4, 5632, 32_000  # tinyllama-1.1b, of fewer layers
+
+
+@pytest.mark.parametrize(("how", "apart"), [("off", "whole"), ("selective", "whole"), ("off", "apart")])
+def test_a_step_is_compiled_whole_for_a_gpu_and_keeps_what_the_plan_says(spawn: Spawn, how: str, apart: str) -> None:
+    """Captured without a break, cut into forward and backward as for Inductor, and run on tensors without numbers."""
+    rows, layers = 2, 3
+    changes = ["hardware.accelerator=h100", "train.precision=bf16", f"train.gradient_checkpointing={how}"]
+    sizes = {"vocabulary": VOCABULARY, "sequence": 2048, "packing": "stream"}
+    changes += [f"tokens.{key}={value}" for key, value in sizes.items()]
+    shape = {"hidden_size": HIDDEN, "intermediate_size": INTERMEDIATE, "layers": layers, "heads": HEADS}
+    changes += [f"model.{key}={value}" for key, value in {**shape, "key_value_heads": SHARED, "tied": "false"}.items()]
+    changes += [f"train.micro_batch={rows}", "train.tokens=50000000", f"train.batch_tokens={rows * 2048}"]
+    planned = memory(load("demo", [*changes, "train.warmup_tokens=0"]), accelerator("h100"), "bf16")
+    numbers = (VOCABULARY, HIDDEN, INTERMEDIATE, layers, HEADS, SHARED, HIDDEN // HEADS)
+    program = str(ROOT / "tests" / "stand_in" / "compiled.py")
+    settings = ("aot_eager_decomp_partition", how, apart, str(rows), *map(str, numbers))
+    found = json.loads(spawn(program, *settings, started=False).splitlines()[-1])
+    layer = 2 * (4 * HIDDEN + 3 * 2048 + 3 * 256 + 2 * HEADS + 3 * INTERMEDIATE)
+    again = 0 if how == "off" else 2048 * layer  # of one layer at a time, in the backward pass
+    # The head's gradient is ready when the loss is; whether in 16 bits or in 32 is the compiler's choice.
+    share = (found["kept"] - rows * (planned.activations_per_row - again)) / (2 * VOCABULARY * HIDDEN)
+    assert min(abs(share - 1), abs(share - 2)) < (0.02 if apart == "whole" else 0.3)
 
 
 @pytest.mark.slow
