@@ -59,14 +59,18 @@ def attend(q: Tensor, k: Tensor, v: Tensor, kind: str = "auto", documents: Docum
         return causal_in_blocks(q, k, v, documents)
     if kind == "plain":
         return plainly(q, k, v, documents)
-    if q.device.type == "mps":
-        k, v = _repeated(q, k, v)  # torch's grouped heads were made for CUDA; not tried on Apple's GPUs
     if documents is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=q.shape[-2] > 1, enable_gqa=q.shape[1] != k.shape[1])
+        return by_torch(q, k, v, causal=q.shape[-2] > 1)
     if varlen_attn is not None and q.is_cuda and q.dtype in (torch.bfloat16, torch.float16):
         return apart_on_gpu(q, k, v, documents)
-    seen = _causal(q, 0, q.shape[-2], documents)
-    return F.scaled_dot_product_attention(q, k, v, seen, enable_gqa=q.shape[1] != k.shape[1])
+    return by_torch(q, k, v, _causal(q, 0, q.shape[-2], documents))
+
+
+def by_torch(q: Tensor, k: Tensor, v: Tensor, seen: Tensor | None = None, causal: bool = False) -> Tensor:
+    """Attend with torch's kernel, to all keys, to those that are `seen`, or causally; K is a divisor of H."""
+    if q.device.type == "mps":
+        k, v = _repeated(q, k, v)  # torch's grouped heads were made for CUDA; not tried on Apple's GPUs
+    return F.scaled_dot_product_attention(q, k, v, seen, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1])
 
 
 def plainly(q: Tensor, k: Tensor, v: Tensor, documents: Documents | None = None) -> Tensor:

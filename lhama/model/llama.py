@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lhama.model.attention import Documents, attend
+from lhama.model.attention import Documents, attend, by_torch
 from lhama.model.config import LlamaConfig
 from lhama.model.loss import summed_cross_entropy
 from lhama.model.recompute import recomputed
@@ -70,7 +70,6 @@ class Attention(nn.Module):
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.grouped = config.num_key_value_heads != config.num_attention_heads
         self.kind = "auto"  # of attention.py
         query, shared = (n * config.head_dim for n in (config.num_attention_heads, config.num_key_value_heads))
         self.q_proj = nn.Linear(config.hidden_size, query, bias=False)
@@ -95,8 +94,7 @@ class Attention(nn.Module):
             k, v = cache.keys[layer, :, :, :end], cache.values[layer, :, :, :end]  # (B, K, seen + T, D)
             later = cache.seen > 0 and T > 1
             mask = torch.ones(T, end, dtype=torch.bool, device=x.device).tril(cache.seen) if later else None
-            causal = T > 1 and not later
-            y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, enable_gqa=self.grouped)
+            y = by_torch(q, k, v, mask, causal=T > 1 and not later)
         out: Tensor = self.o_proj(y.transpose(1, 2).reshape(B, T, -1))  # (B, T, E)
         return out
 

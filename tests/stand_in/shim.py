@@ -10,11 +10,11 @@ import torch
 HERE = Path(__file__).parent
 
 
-def environment(folder: Path, shapes: bool = False, started: bool = True) -> dict[str, str] | None:
+def environment(folder: Path, shapes: bool = False, started: bool = True, kind: str = "cuda") -> dict[str, str] | None:
     """Build the shim into a folder and return the environment; None where there is no compiler, or a real GPU.
 
     With `shapes` tensors have no numbers, for counting the memory of models that are not to be computed. A program that
-    is not `started` with the stand-in loads what it wants of it (compiled.py).
+    is not `started` with the stand-in loads what it wants of it (compiled.py). `kind` is cuda or mps.
     """
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler is None or torch.version.cuda is not None or os.name == "nt":
@@ -25,5 +25,10 @@ def environment(folder: Path, shapes: bool = False, started: bool = True) -> dic
         command += [f"-L{root / 'lib'}", "-lc10", "-ltorch_cpu", "-o", str(built)]
         subprocess.run(command, check=True)
     paths = [HERE, HERE.parent.parent] if started else [HERE.parent.parent]
-    found = {**os.environ, "STAND_IN_SHIM": str(built), "PYTHONPATH": os.pathsep.join(map(str, paths))}
+    found = {
+        **os.environ,
+        "STAND_IN_SHIM": str(built),
+        "STAND_IN_KIND": kind,
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
     return {**found, "STAND_IN_SHAPES": "1"} if shapes else found

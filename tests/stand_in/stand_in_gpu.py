@@ -1,13 +1,14 @@
 """A GPU for tests where there is none: torch finds a CUDA device, and the processor computes what lies on it.
 
-For processes started with this folder in PYTHONPATH and STAND_IN_SHIM naming the built shim.cpp. Tensors on the device
-are `OnGpu`, which hold a tensor of the processor's; each operation runs there, and answers as CUDA would in what can be
-wrong about a program that never met a GPU:
+For processes started with this folder in PYTHONPATH and STAND_IN_SHIM naming the built shim.cpp; with STAND_IN_KIND=mps
+it is one of Apple's. Tensors on the device are `OnGpu`, which hold a tensor of the processor's; each operation runs
+there, and answers as a GPU would in what can be wrong about a program that never met one:
 
     tensors of two devices in one operation        are an error, as on CUDA
     whoever asks for a number                      waits for the device: `Device.waits` counts
     every tensor's bytes, in blocks of 512         are counted while they live: `Device.peak` is their most
     bf16 and fp16 attention, and varlen kernels    are called by torch's names and signatures for CUDA
+    numbers of 64 bits, and a fused AdamW          are refused on Apple's, which have neither (the latter errs there)
 
 Not shown: speed, compiled kernels, rounding (the processor's is another), and whatever else is made of silicon. With
 STAND_IN_SHAPES=1 tensors have shapes and no numbers, so that large models are counted in seconds.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import platform
 import sys
 import weakref
 from collections.abc import Callable
@@ -25,7 +27,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-SHIM, SHAPES = "STAND_IN_SHIM", "STAND_IN_SHAPES"
+SHIM, SHAPES, KIND = "STAND_IN_SHIM", "STAND_IN_SHAPES", "STAND_IN_KIND"
 BLOCK = 512  # bytes: CUDA's caching allocator rounds up to it
 MEMORY = 16 << 30
 HOPPER = {  # what compilers ask for: NVIDIA H100 Tensor Core GPU Architecture, table 4
@@ -106,16 +108,18 @@ def install() -> None:
     torch: Any = importlib.import_module("torch")
     on_gpu, run = make_tensors(torch)
     everything = torch.library.Library("_", "IMPL")
-    everything.fallback(lambda operation, *given, **named: run(operation, given, named), "CUDA")
+    kind = os.environ.get(KIND, "cuda")
+    everything.fallback(lambda operation, *given, **named: run(operation, given, named), kind.upper())
     factories = torch.library.Library("aten", "IMPL")
     for name in ("default", "start", "start_step"):  # torch makes them by growing an empty tensor
         operation = getattr(torch.ops.aten.arange, name)
-        factories.impl(operation, _direct(run, operation), "CUDA")
+        factories.impl(operation, _direct(run, operation), kind.upper())
     torch._C._stand_in = (everything, factories)  # they last as long as torch does
     torch.__future__.set_overwrite_module_params_on_conversion(True)
-    answer_for_cuda(torch)
+    answer_for_apple(torch) if kind == "mps" else answer_for_cuda(torch)
     attention = torch.nn.functional.scaled_dot_product_attention
-    torch.nn.functional.scaled_dot_product_attention = _chosen(torch, on_gpu, attention)
+    choice = _metal if kind == "mps" else _chosen
+    torch.nn.functional.scaled_dot_product_attention = choice(torch, on_gpu, attention)
 
 
 def answer_for_cuda(torch: Any) -> None:
@@ -138,6 +142,17 @@ def answer_for_cuda(torch: Any) -> None:
     torch.version.cuda = "13.0"
 
 
+def answer_for_apple(torch: Any) -> None:
+    """Let torch.mps say that there is one of Apple's devices, and Python that this is their system."""
+    torch._C._set_only_lift_cpu_tensors(True)
+    torch.backends.mps.is_available = lambda: True
+    torch.mps.manual_seed = lambda _: None
+    torch.mps.recommended_max_memory = lambda: MEMORY
+    torch.mps.driver_allocated_memory = lambda: Device.now
+    torch.mps.synchronize = Device.wait
+    platform.mac_ver = lambda *_, **__: ("15.1", ("", "", ""), "arm64")
+
+
 def _direct(run: Callable[..., Any], operation: Any) -> Callable[..., Any]:
     return lambda *given, **named: run(operation, given, named)
 
@@ -156,11 +171,24 @@ def _chosen(torch: Any, on_gpu: Any, otherwise: Callable[..., Any]) -> Callable[
     return attention
 
 
+def _metal(torch: Any, on_gpu: Any, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """Write attention out, as torch does for Apple's GPUs; grouped heads are to be repeated before."""
+
+    def attention(q: Any, k: Any, v: Any, attn_mask: Any = None, is_causal: bool = False, **named: Any) -> Any:
+        if not isinstance(q, on_gpu):
+            return otherwise(q, k, v, attn_mask, is_causal=is_causal, **named)
+        assert q.shape[1] == k.shape[1] == v.shape[1]
+        return torch.ops.aten._scaled_dot_product_attention_math(q, k, v, attn_mask, 0.0, is_causal)[0]
+
+    return attention
+
+
 def make_tensors(torch: Any) -> tuple[Any, Callable[..., Any]]:
     """Return the class of tensors on the device, and what runs an operation on them."""
     from torch.utils._pytree import tree_leaves, tree_map_only
 
     aten = torch.ops.aten
+    kind = os.environ.get(KIND, "cuda")
     home = torch.device("meta" if os.environ.get(SHAPES) else "cpu")
     may_cross = {aten._to_copy.default, aten.copy_.default, aten.index.Tensor}
     kernels = make_kernels(torch)
@@ -178,7 +206,7 @@ def make_tensors(torch: Any) -> tuple[Any, Callable[..., Any]]:
                 strides=inner.stride(),
                 storage_offset=inner.storage_offset(),
                 dtype=inner.dtype,
-                device=torch.device("cuda", 0),
+                device=torch.device(kind, 0),
             )
             made.inner = inner
             Device.hold(made, inner)
@@ -191,7 +219,7 @@ def make_tensors(torch: Any) -> tuple[Any, Callable[..., Any]]:
         def __torch_function__(cls, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
             if function == torch.Tensor.data.__set__:
                 if not isinstance(given[1], OnGpu):
-                    raise RuntimeError("a tensor on cuda was given the data of one on the processor")
+                    raise RuntimeError("a tensor on the device was given the data of one on the processor")
                 given[0].inner = given[1].inner
                 Device.hold(given[0], given[1].inner)
             if function is torch.Tensor.tolist:
@@ -210,10 +238,12 @@ def make_tensors(torch: Any) -> tuple[Any, Callable[..., Any]]:
         here = [leaf for leaf in leaves if isinstance(leaf, OnGpu)]
         others = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and not isinstance(leaf, OnGpu)]
         if here and operation not in may_cross and any(other.ndim for other in others):
-            raise RuntimeError(f"{operation}: expected all tensors on one device, found cuda and {others[0].device}")
+            raise RuntimeError(f"{operation}: expected all tensors on one device, found {kind} and {others[0].device}")
+        if kind == "mps" and (operation is aten._fused_adamw_.default or torch.float64 in _types(named, here)):
+            raise TypeError(f"{operation} is not to be had on Apple's GPUs")
         stays = bool(here)
         if named.get("device") is not None:
-            stays = torch.device(named["device"]).type == "cuda"
+            stays = torch.device(named["device"]).type == kind
             named = {**named, "device": home if stays or not here else torch.device("cpu")}
         if here and _waits(operation, given, named, stays):
             Device.wait()
@@ -234,6 +264,9 @@ def make_tensors(torch: Any) -> tuple[Any, Callable[..., Any]]:
             return OnGpu(tensor) if stays else tensor
 
         return tree_map_only(torch.Tensor, placed, found)
+
+    def _types(named: dict[str, Any], here: list[Any]) -> set[Any]:
+        return {named.get("dtype"), *(tensor.dtype for tensor in here)}
 
     def _waits(operation: Any, given: Any, named: dict[str, Any], stays: bool) -> bool:
         """Tell whether the processor cannot go on before the device has come so far."""

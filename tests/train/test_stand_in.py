@@ -35,12 +35,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spawn(built: Path) -> Spawn:
     """Run Python with the stand-in and return what it prints."""
 
-    def run(*arguments: str, shapes: bool = False, timeout: float = 300, started: bool = True) -> str:
+    def run(
+        *arguments: str, shapes: bool = False, timeout: float = 300, started: bool = True, kind: str = "cuda"
+    ) -> str:
         command = [sys.executable, *arguments]
         found = subprocess.run(
             command,
             check=False,
-            env=environment(built, shapes, started),
+            env=environment(built, shapes, started, kind),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -52,43 +54,58 @@ def spawn(built: Path) -> Spawn:
     return run
 
 
-def train(spawn: Spawn, place: Place, *changes: str) -> None:
+def train(spawn: Spawn, place: Place, *changes: str, kind: str = "cuda") -> None:
     spawn(
         str(ROOT / "tests" / "train" / "drive.py"),
         str(place.folder / "pequeno.toml"),
         str(place.folder / "runs"),
         *changes,
+        kind=kind,
     )
 
 
 GPU = ("hardware.accelerator=auto", "train.attention=plain")
 
 
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
 def test_a_training_on_the_gpu_learns_the_same_and_goes_on_from_its_checkpoint(
-    make_place: MakePlace, spawn: Spawn
+    make_place: MakePlace, spawn: Spawn, kind: str
 ) -> None:
     """The stand-in computes on the processor, so fp32 differs by the order of sums alone."""
     there, here = make_place(), make_place()
-    train(spawn, there, *GPU, "train.deterministic=true")
+    changes = (*GPU, f"train.deterministic={str(kind == 'cuda').lower()}")  # Apple's promise none
+    train(spawn, there, *changes, kind=kind)
     here.run("train.attention=plain")
     for name, key in (("loss", "loss"), ("loss", "gradient_norm"), ("validation", "bits_per_byte")):
         found, wanted = ([row[key] for row in place.rows(name)] for place in (there, here))
         assert found == pytest.approx(wanted, rel=1e-4), key
     assert (there.train / "samples.jsonl").read_bytes() == (here.train / "samples.jsonl").read_bytes()
     final = json.loads((there.train / "final.json").read_text())
-    assert final["environment"]["kind"] == "cuda" and final["environment"]["name"] == "stand-in"
+    assert final["environment"]["kind"] == kind and final["environment"]["precision"] == "fp32"
     readings = [row["device"] for row in there.rows("metrics") if "device" in row]
-    assert readings and all(reading["peak_memory_bytes"] > 0 for reading in readings)
+    memory_field = {"cuda": "peak_memory_bytes", "mps": "memory_in_use_bytes"}[kind]
+    assert readings and all(reading[memory_field] > 0 for reading in readings)
 
     records = {name: (there.train / f"{name}.jsonl").read_bytes() for name in ("loss", "validation", "samples")}
     weights = (last(there) / "model.safetensors").read_bytes()
     shutil.rmtree(last(there))
     for name in ("final.json", "manifest.json"):
         (there.train / name).unlink()
-    train(spawn, there, *GPU, "train.deterministic=true")
+    train(spawn, there, *changes, kind=kind)
     assert (last(there) / "model.safetensors").read_bytes() == weights
     for name, before in records.items():
         assert (there.train / f"{name}.jsonl").read_bytes() == before, name
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_on_an_apple_gpu_trains(make_place: MakePlace, spawn: Spawn, precision: str) -> None:
+    """With documents apart, recomputation, grouped queries and torch's own attention: all that a recipe may ask for."""
+    place = make_place()
+    more = ("train.documents_apart=true", "train.gradient_checkpointing=selective", "model.key_value_heads=1")
+    train(spawn, place, "hardware.accelerator=auto", f"train.precision={precision}", *more, kind="mps")
+    losses = [row["loss"] for row in place.rows("loss")]
+    assert losses[-1] < 0.9 * losses[0]
+    assert json.loads((place.train / "final.json").read_text())["environment"]["precision"] == precision
 
 
 def last(place: Place) -> Path:
