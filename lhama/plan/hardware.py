@@ -140,11 +140,13 @@ def accelerator(name: str) -> Accelerator:
     if name in ACCELERATORS:
         return ACCELERATORS[name]
     machine = this_machine()
-    if name == "auto" and machine.gpus:
-        first = machine.gpus[0]
-        known = name_of_gpu(first)
-        return ACCELERATORS[known] if known is not None else unknown_gpu(first)
-    return cpu(machine)
+    return of_gpu(machine.gpus[0]) if name == "auto" and machine.gpus else cpu(machine)
+
+
+def of_gpu(gpu: Gpu) -> Accelerator:
+    """Return the accelerator of the table that a GPU is, or a careful description of one that is not in it."""
+    known = name_of_gpu(gpu)
+    return ACCELERATORS[known] if known is not None else unknown_gpu(gpu)
 
 
 def this_machine() -> Machine:

@@ -70,8 +70,11 @@ def document_starts(rows: Tensor, separator: int) -> Tensor:
 
 def rows_at_once(recipe: Recipe, device: Device) -> int:
     """Choose how many rows go through the model at once: the recipe's number, or what fits memory and caches."""
-    here = hardware.accelerator("cpu" if device.kind == "cpu" else "auto")
-    if device.kind == "mps":  # it shares the memory of the machine, of which Apple recommends to take a part only
+    here = hardware.accelerator("cpu")
+    if device.kind == "cuda":  # what this process may use, which is less than the card where it is shared out
+        seen = torch.cuda.get_device_properties(device.place)
+        here = replace(hardware.of_gpu(hardware.Gpu(seen.name, seen.total_memory)), memory_bytes=seen.total_memory)
+    elif device.kind == "mps":  # it shares the memory of the machine, of which Apple recommends to take a part only
         here = replace(here, name="mps", memory_bytes=torch.mps.recommended_max_memory())
     return memory(recipe, here, device.precision).rows
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,20 @@ SHAPE = (
     *("tokens.vocabulary=32000", "tokens.sequence=2048", "model.hidden_size=768", "model.intermediate_size=3072"),
     *("model.layers=12", "model.heads=12", "model.key_value_heads=12", "model.tied=false", "tokens.packing=stream"),
 )
+
+
+def test_rows_at_once_are_those_that_the_gpu_has_room_for(spawn: Spawn) -> None:
+    """Its own 16 GiB, told by torch: nothing asks a driver's program, which containers and AMD's GPUs may lack."""
+    program = (
+        "import sys; from lhama.model.device import pick; from lhama.plan.recipe import load\n"
+        "from lhama.train.batches import rows_at_once\n"
+        "recipe = load('demo', sys.argv[1:])\n"
+        "sys.stdout.write(str(rows_at_once(recipe, pick(recipe))))"
+    )
+    changes = [*SHAPE, "hardware.accelerator=auto", "train.batch_tokens=131072", "train.tokens=50000000"]
+    found = int(spawn("-c", program, *changes).splitlines()[-1])
+    recipe, room = load("demo", changes), replace(accelerator("h100"), memory_bytes=16 << 30)
+    assert found == memory(recipe, room, "bf16").rows > memory(recipe, accelerator("cpu"), "bf16").rows
 
 
 @pytest.mark.parametrize(("rows", "how"), [(1, "off"), (4, "selective"), (4, "full")])
