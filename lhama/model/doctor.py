@@ -72,12 +72,14 @@ def _tables(found: dict[str, Any], place: Path) -> list[tuple[str, list[tuple[st
         name for name, flag in (("AMX", "amx_bf16"), ("AVX-512 bf16", "avx512_bf16"), ("AVX2", "avx2")) if machine[flag]
     ]
     gpus = [f"{gpu['name']}, {gpu['memory_bytes'] / GIB:.0f} GiB" for gpu in machine["gpus"]]
-    memory = machine["memory_bytes"]
+    memory, unnamed = machine["memory_bytes"], "none"
+    if use.get("kind", "cpu") != "cpu":
+        unnamed = "nvidia-smi names none, so plans are for the processor: set hardware.accelerator in the recipe"
     has = [
         ("cores", str(machine["cores"])),
         ("instructions", ", ".join(fast) or "nothing special"),
         ("memory", f"{memory / GIB:.1f} GiB" if memory else "unknown"),
-        ("GPU", "; ".join(gpus) or "none"),
+        ("GPU", "; ".join(gpus) or unnamed),
         ("free disk", f"{machine['disk_free_bytes'] / GIB:.1f} GiB at {place}"),
         ("system", f"{found['system']}, Python {found['python']}"),
     ]

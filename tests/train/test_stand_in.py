@@ -137,6 +137,12 @@ def test_a_step_never_waits_for_the_gpu(
     assert 0 < found["reading"] <= 6  # three steps' figures, and once whether training goes on
 
 
+def test_a_gpu_that_only_torch_sees_is_not_passed_over_in_silence(spawn: Spawn) -> None:
+    found = " ".join(spawn("-c", "from lhama.cli import main; main()", "doctor").split())
+    assert "device cuda (stand-in)" in found
+    assert "nvidia-smi names none, so plans are for the processor: set hardware.accelerator in the recipe" in found
+
+
 SHAPE = (
     *("tokens.vocabulary=32000", "tokens.sequence=2048", "model.hidden_size=768", "model.intermediate_size=3072"),
     *("model.layers=12", "model.heads=12", "model.key_value_heads=12", "model.tied=false", "tokens.packing=stream"),
